@@ -99,9 +99,7 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "worker_died": MessageType(origin="broker", content={"cause": _STR}),
     # guest -> host
     "ready": MessageType(origin="guest", content={"execution_count": _INT}),
-    "execute_reply": MessageType(
-        origin="guest", content={"status": _STR, "execution_count": _INT}
-    ),
+    "execute_reply": MessageType(origin="guest", content={"status": _STR, "execution_count": _INT}),
     "complete_reply": MessageType(origin="guest", content={"status": _STR}),
     "inspect_reply": MessageType(origin="guest", content={"status": _STR}),
     "is_complete_reply": MessageType(origin="guest", content={"status": _STR}),
@@ -191,9 +189,7 @@ def decode_body(body: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Any
     return content, metadata
 
 
-def encode_header(
-    msg_type: str, message_id: str, parent_id: str, lengths: Sequence[int]
-) -> bytes:
+def encode_header(msg_type: str, message_id: str, parent_id: str, lengths: Sequence[int]) -> bytes:
     """Length prefix and JSON header of a frame."""
     header = {"msg_type": msg_type, "id": message_id, "parent_id": parent_id, "lengths": lengths}
     data = json.dumps(header, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,83 @@
+"""A bridge to the real thing: Deno with the bundled runtime, booted with the guest's sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pyodide_kernel import runtime
+from pyodide_kernel.bridge.bridge import Bridge, Death
+from pyodide_kernel.bridge.deno import DenoCommand, find_deno, launch, worker_permissions
+from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.bridge.messages import Message
+
+_PACKAGE: Final = Path(runtime.__file__).parent
+
+HOME: Final = "/home/pyodide"
+
+ENVIRONMENT: Final = {
+    "HOME": HOME,
+    "USER": "pyodide",
+    "LOGNAME": "pyodide",
+    "LANG": "C.UTF-8",
+    "PATH": "/",
+    "PWD": HOME,
+}
+"""Variables of the guest; none is of the host."""
+
+
+def guest_sources() -> dict[str, str]:
+    """Texts of the modules that the guest imports of this package, by path."""
+    files = [
+        _PACKAGE / "__init__.py",
+        _PACKAGE / "bridge" / "__init__.py",
+        _PACKAGE / "bridge" / "messages.py",
+        *sorted((_PACKAGE / "guest").glob("*.py")),
+    ]
+    root = _PACKAGE.parent
+    return {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files}
+
+
+def boot_content(config: DenoCommand) -> dict[str, Any]:
+    """Content of the `boot` message: where the runtime is, what the worker may, what it runs."""
+    return {
+        "worker": {"folder": str(config.runtime)},
+        "permissions": worker_permissions(config),
+        "guest": {
+            "sources": guest_sources(),
+            "env": ENVIRONMENT,
+            "cwd": HOME,
+            "argv": [],
+        },
+    }
+
+
+def deno_bridge(
+    *,
+    interrupt_grace_s: float = 10.0,
+    hang_timeout_s: float = 15.0,
+    on_message: Callable[[Message], None],
+    on_ready: Callable[[Message], None],
+    on_death: Callable[[Death], None],
+    on_give_up: Callable[[Death], None],
+) -> Bridge:
+    """A bridge that launches Deno, not started yet.
+
+    Raises DenoNotFoundError or RuntimeDamagedError if it could not start.
+    """
+    runtime.check(full=False)
+    command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir())
+    return Bridge(
+        launch=partial(launch, command),
+        config=BridgeConfig(
+            boot=boot_content(command),
+            interrupt_grace_s=interrupt_grace_s,
+            hang_timeout_s=hang_timeout_s,
+        ),
+        on_message=on_message,
+        on_ready=on_ready,
+        on_death=on_death,
+        on_give_up=on_give_up,
+    )

@@ -1,0 +1,295 @@
+"""The bridge: one interpreter behind a pipe, started, asked, interrupted, watched, and replaced.
+
+The bridge runs its own asyncio loop in one thread; all its state is touched there only. Its public
+methods may be called from any thread and don't block unless they say so. Callbacks are called in
+the bridge's thread, in the order of the pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyodide_kernel.bridge.life import BridgeConfig, Launch, Life
+from pyodide_kernel.bridge.messages import MESSAGE_TYPES, Message
+from pyodide_kernel.errors import DeadKernelError, PyodideKernelError, WorkerStartError
+
+log = logging.getLogger(__name__)
+
+MAX_DEATHS: Final = 3
+DEATH_WINDOW_S: Final = 60.0
+"""More unrequested deaths than MAX_DEATHS in this time: starting again would not help."""
+
+_CLOSE_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """The end of an interpreter that nobody closed."""
+
+    cause: str
+    """One sentence for the user."""
+
+    requested: bool
+    """Whether the user or an interrupt asked for it."""
+
+    during_start: bool
+    """Whether it had not been ready yet, so that no state is lost."""
+
+
+def new_id() -> str:
+    """A random id for a request, which hostile code can't guess."""
+    return secrets.token_hex(8)
+
+
+@dataclass(slots=True)
+class _Request:
+    message: Message
+    future: concurrent.futures.Future[Message]
+
+
+class Bridge:
+    """A sandboxed interpreter that comes back when it dies."""
+
+    def __init__(
+        self,
+        *,
+        launch: Launch,
+        config: BridgeConfig,
+        on_message: Callable[[Message], None],
+        on_ready: Callable[[Message], None],
+        on_death: Callable[[Death], None],
+        on_give_up: Callable[[Death], None],
+    ) -> None:
+        self._launch = launch
+        self._config = config
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._on_death = on_death
+        self._on_give_up = on_give_up
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
+        self._life: Life | None = None
+        self._waiting: dict[str, _Request] = {}
+        """Requests that no interpreter has seen yet."""
+        self._running: dict[str, _Request] = {}
+        """Requests that the present interpreter works on."""
+        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS + 1)
+        self._closing = False
+        self._given_up: str | None = None
+        self._closed = asyncio.Event()
+
+    def start(self) -> None:
+        """Start the thread, and in it the first interpreter. Returns at once."""
+        self._thread.start()
+
+    def request(
+        self,
+        msg_type: str,
+        content: Mapping[str, Any],
+        *,
+        id: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes | memoryview] = (),
+    ) -> tuple[str, concurrent.futures.Future[Message]]:
+        """Send a request as soon as the interpreter is ready: its id, and the future of the reply.
+
+        The future fails with DeadKernelError if the interpreter dies over it, WorkerStartError if
+        none can be started, and LocalProtocolError, ValueError or TypeError if it can't be sent.
+        """
+        message = Message(
+            msg_type=msg_type,
+            id=id or new_id(),
+            content=content,
+            metadata=metadata or {},
+            buffers=buffers,
+        )
+        future: concurrent.futures.Future[Message] = concurrent.futures.Future()
+        self._call(self._submit, _Request(message, future))
+        return message.id, future
+
+    def send(
+        self,
+        msg_type: str,
+        content: Mapping[str, Any],
+        *,
+        id: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        buffers: Sequence[bytes | memoryview] = (),
+    ) -> None:
+        """Send a message that has no reply; dropped while no interpreter is ready."""
+        message = Message(
+            msg_type=msg_type, id=id, content=content, metadata=metadata or {}, buffers=buffers
+        )
+        self._call(self._send, message)
+
+    def interrupt(self) -> bool:
+        """Interrupt what runs; whether anything did. Three stages, see docs/interrupts."""
+        busy = bool(self._running or self._waiting)
+        self._call(self._interrupt)
+        return busy
+
+    def reply(self, question_id: str, content: Mapping[str, Any]) -> None:
+        """Answer a question that the guest asked with an `input_request` of this id."""
+        message = Message(msg_type="guest_reply", parent_id=question_id, content=content)
+        self._call(self._send, message)
+
+    def restart(self, cause: str) -> None:
+        """Replace the interpreter, as asked for by the user."""
+        self._call(self._end_life, cause)
+
+    def pid(self) -> int | None:
+        """Process id of Deno, if it runs."""
+        life = self._life
+        return life.pipe.pid if life is not None and life.pipe is not None else None
+
+    def close(self, *, timeout_s: float = _CLOSE_TIMEOUT_S) -> None:
+        """Kill the interpreter, reap its process and end the thread. Blocks; may be repeated."""
+        if not self._thread.is_alive():
+            return
+        self._call(self._close)
+        self._thread.join(timeout_s)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            for argument in arguments:
+                if isinstance(argument, _Request):
+                    argument.future.set_exception(DeadKernelError("the kernel was shut down"))
+
+    # ---- everything below runs in the bridge's thread ----
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._lives())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._fail_all(DeadKernelError("the kernel was shut down"))
+            self._loop.close()
+
+    async def _lives(self) -> None:
+        while not self._closing:
+            life = self._life = Life(
+                launch=self._launch,
+                config=self._config,
+                on_message=self._receive,
+                on_ready=self._ready,
+            )
+            death = await life.run()
+            self._life = None
+            if self._closing:
+                return
+            if self._bury(life, death):
+                await self._closed.wait()
+
+    def _bury(self, life: Life, cause: str) -> bool:
+        """Tell everybody of a death; whether it was one too many."""
+        death = Death(cause=cause, requested=life.requested, during_start=not life.was_ready)
+        running, self._running = self._running, {}
+        for request in running.values():
+            _fail(request, DeadKernelError(cause))
+        if not death.requested:
+            self._deaths.append(self._loop.time())
+        too_many = (
+            len(self._deaths) > MAX_DEATHS
+            and self._deaths[-1] - self._deaths[-1 - MAX_DEATHS] <= DEATH_WINDOW_S
+        )
+        if not too_many:
+            self._notify(self._on_death, death)
+            return False
+        self._given_up = (
+            f"the sandbox died {MAX_DEATHS + 1} times within {DEATH_WINDOW_S:.0f} s; "
+            f"the last time: {cause}"
+        )
+        self._fail_all(WorkerStartError(self._given_up))
+        self._notify(self._on_give_up, death)
+        return True
+
+    def _fail_all(self, error: PyodideKernelError) -> None:
+        for request in [*self._running.values(), *self._waiting.values()]:
+            _fail(request, error)
+        self._running.clear()
+        self._waiting.clear()
+
+    def _submit(self, request: _Request) -> None:
+        if self._closing or self._given_up is not None:
+            _fail(request, DeadKernelError(self._given_up or "the kernel was shut down"))
+        elif self._life is not None and self._life.ready:
+            self._start_request(request)
+        else:
+            self._waiting[request.message.id] = request
+
+    def _start_request(self, request: _Request) -> None:
+        assert self._life is not None
+        try:
+            self._life.send(request.message)
+        except (PyodideKernelError, ValueError, TypeError) as error:
+            _fail(request, error)
+        else:
+            self._running[request.message.id] = request
+
+    def _send(self, message: Message) -> None:
+        if self._life is None or not self._life.ready:
+            log.info("no interpreter is ready; dropped a %s", message.msg_type)
+            return
+        try:
+            self._life.send(message)
+        except (PyodideKernelError, ValueError, TypeError) as error:
+            log.warning("could not send a %s: %s", message.msg_type, error)
+
+    def _interrupt(self) -> None:
+        for request_id, request in list(self._waiting.items()):
+            del self._waiting[request_id]
+            _fail(request, DeadKernelError("interrupted before the interpreter was ready"))
+        if self._life is not None and self._running:
+            self._life.interrupt()
+
+    def _end_life(self, cause: str) -> None:
+        if self._life is not None:
+            self._life.end(cause, requested=True)
+
+    def _close(self) -> None:
+        self._closing = True
+        if self._life is not None:
+            self._life.end("the kernel was shut down", requested=True)
+        self._closed.set()
+
+    def _ready(self, message: Message) -> None:
+        self._notify(self._on_ready, message)
+        waiting, self._waiting = self._waiting, {}
+        for request in waiting.values():
+            self._start_request(request)
+
+    def _receive(self, message: Message) -> None:
+        if message.parent_id in self._running and _answers(self._running, message):
+            request = self._running.pop(message.parent_id)
+            if not self._running and self._life is not None:
+                self._life.settled()
+            request.future.set_result(message)
+            return
+        self._notify(self._on_message, message)
+
+    def _notify(self, callback: Callable[[Any], None], value: Any) -> None:
+        try:
+            callback(value)
+        except Exception:
+            log.exception("a callback of the bridge failed")
+
+
+def _answers(running: Mapping[str, _Request], message: Message) -> bool:
+    asked = running[message.parent_id].message.msg_type
+    return MESSAGE_TYPES[asked].reply == message.msg_type
+
+
+def _fail(request: _Request, error: BaseException) -> None:
+    if not request.future.done():
+        request.future.set_exception(error)

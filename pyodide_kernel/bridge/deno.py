@@ -1,0 +1,321 @@
+"""Find Deno; the pure command line; start and end one Deno process with its pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
+
+MINIMUM_DENO: Final = (2, 9)
+_PACKAGE: Final = Path(__file__).parents[1]
+_CONFINE: Final = Path(__file__).with_name("confine.py")
+_MAIN: Final = _PACKAGE / "js" / "main.ts"
+_TAIL_BYTES: Final = 4096
+_READ_BYTES: Final = 256 * 1024
+_CONNECT_TIMEOUT_S: Final = 30.0
+"""Deno connects in some 20 ms; a machine that needs longer than this is stuck, not slow."""
+
+_INSTALL: Final = "install it with: pip install 'deno>=2.9,<3'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenoCommand:
+    """What to start: the binary, the arguments in front of the socket's path, and the folders."""
+
+    deno: Path
+    runtime: Path
+    """Folder of the bundled runtime, which broker and worker may read."""
+
+
+class Pipe(Protocol):
+    """One end of a running Deno process, or of something that plays its part in a test."""
+
+    def write(self, chunks: list[bytes | memoryview]) -> None:
+        """Queue bytes; never blocks."""
+
+    def kill(self) -> None:
+        """End the process at once and for good."""
+
+    async def wait(self) -> str:
+        """Wait until process and pipe are gone; what is known of the reason, for the user."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, if there is a process."""
+
+
+DataCallback = Callable[[bytes], None]
+Launch = Callable[[DataCallback], Any]
+"""Coroutine function that starts a process, connects it and returns its Pipe."""
+
+
+def find_deno() -> Path:
+    """The Deno binary: of the `deno` package beside this one, else of the PATH.
+
+    Raises DenoNotFoundError if there is none, it can't be executed, or it is too old.
+    """
+    path = _packaged_deno() or _deno_on_path()
+    if path is None:
+        raise DenoNotFoundError(f"Deno was not found, neither as a package nor on PATH; {_INSTALL}")
+    if not os.access(path, os.X_OK):
+        raise DenoNotFoundError(f"Deno at {path} is not an executable file; re{_INSTALL}")
+    return path
+
+
+def _packaged_deno() -> Path | None:
+    try:
+        import deno
+    except ImportError:
+        return None
+    try:
+        path = Path(deno.find_deno_bin())
+    except (OSError, RuntimeError) as error:
+        raise DenoNotFoundError(f"the deno package has no binary ({error}); re{_INSTALL}") from None
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        _check_version(metadata.version("deno"), path)
+    return path
+
+
+def _deno_on_path() -> Path | None:
+    found = shutil.which("deno")
+    if found is None:
+        return None
+    try:
+        output = subprocess.run(
+            [found, "--version"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DenoNotFoundError(f"Deno at {found} does not run ({error}); {_INSTALL}") from None
+    words = output.split()
+    _check_version(words[1] if len(words) > 1 else "", Path(found))
+    return Path(found)
+
+
+def _check_version(version: str, path: Path) -> None:
+    try:
+        numbers = tuple(int(part) for part in version.split(".")[:2])
+    except ValueError:
+        numbers = ()
+    if numbers < MINIMUM_DENO:
+        needed = ".".join(map(str, MINIMUM_DENO))
+        raise DenoNotFoundError(
+            f"Deno {version or 'of unknown version'} at {path} is too old, "
+            f"{needed} or newer is needed; {_INSTALL}"
+        )
+
+
+def command(config: DenoCommand, socket_path: Path) -> list[str]:
+    """Arguments that start Deno with the broker's permissions: allow lists only, no prompt."""
+    readable = ",".join(map(str, (_MAIN.parent, config.runtime, socket_path)))
+    return [
+        str(config.deno),
+        "run",
+        "--no-prompt",
+        "--no-remote",
+        "--no-npm",
+        "--no-config",
+        "--no-lock",
+        "--cached-only",
+        "--unstable-worker-options",
+        f"--allow-net=unix:{socket_path}",
+        f"--allow-read={readable}",
+        f"--allow-write={socket_path}",
+        str(_MAIN),
+        str(socket_path),
+    ]
+
+
+def worker_permissions(config: DenoCommand) -> dict[str, Any]:
+    """Deno permissions of the worker: it reads the runtime, and nothing else of the machine."""
+    return {
+        "read": [str(config.runtime)],
+        "write": False,
+        "net": False,
+        "env": False,
+        "run": False,
+        "ffi": False,
+        "sys": False,
+        "import": False,
+    }
+
+
+def environment() -> Mapping[str, str]:
+    """Environment of Deno: nothing of the host's, and a storage folder that can't exist."""
+    return {"DENO_DIR": "/dev/null/none", "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
+
+
+class DenoProcess:
+    """One Deno process and the socket to it. Made by `launch`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._transport: asyncio.Transport | None = None
+        self._closed = asyncio.Event()
+        self._tail = bytearray()
+        self._drains = [
+            asyncio.ensure_future(self._drain(stream))
+            for stream in (process.stdout, process.stderr)
+            if stream is not None
+        ]
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of Deno."""
+        return self._process.pid
+
+    def write(self, chunks: list[bytes | memoryview]) -> None:
+        """Queue bytes for the broker; dropped once the pipe is gone."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.writelines(chunks)
+
+    def kill(self) -> None:
+        """SIGKILL to the process, and the end of the pipe."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait(self) -> str:
+        """Wait for the pipe's end, make sure that the process ends too, and say how it ended."""
+        await self._closed.wait()
+        self.kill_if_running()
+        code = await self._process.wait()
+        await asyncio.gather(*self._drains, return_exceptions=True)
+        return self._describe(code)
+
+    def kill_if_running(self) -> None:
+        """Give a process that closed its pipe no time to go on."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _describe(self, code: int) -> str:
+        if code < 0:
+            reason = f"Deno was ended by {signal.Signals(-code).name}"
+        else:
+            reason = f"Deno exited with code {code}"
+        text = self._tail.decode("utf-8", "replace").strip()
+        last = text.splitlines()[-1].strip()[:300] if text else ""
+        return f"{reason} (it said: {last})" if last else reason
+
+    async def _drain(self, stream: asyncio.StreamReader) -> None:
+        while data := await stream.read(65536):
+            self._tail += data
+            del self._tail[:-_TAIL_BYTES]
+
+    async def connect(self, listener: socket.socket, on_data: DataCallback) -> None:
+        """Accept the one connection of this process. Raises WorkerStartError if it never comes."""
+        loop = asyncio.get_running_loop()
+        exited = asyncio.ensure_future(self._process.wait())
+        accepting = asyncio.ensure_future(self._accept(listener))
+        try:
+            await asyncio.wait(
+                {exited, accepting},
+                timeout=_CONNECT_TIMEOUT_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not accepting.done():
+                self._closed.set()
+                ended = exited.done()
+                self.kill_if_running()
+                reason = await self.wait()
+                if not ended:
+                    reason = f"Deno did not connect within {_CONNECT_TIMEOUT_S:.0f} s"
+                raise WorkerStartError(f"the sandbox did not start: {reason}")
+            connection = accepting.result()
+        finally:
+            accepting.cancel()
+            exited.cancel()
+        self._transport, _ = await loop.connect_accepted_socket(
+            lambda: _Connection(on_data, self._closed), connection
+        )
+
+    async def _accept(self, listener: socket.socket) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            if self._is_ours(connection):
+                connection.setblocking(False)
+                return connection
+            connection.close()
+
+    def _is_ours(self, connection: socket.socket) -> bool:
+        if not hasattr(socket, "SO_PEERCRED"):
+            return True
+        size = struct.calcsize("3i")
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        pid: int = struct.unpack("3i", credentials)[0]
+        return pid == self._process.pid
+
+
+class _Connection(asyncio.BufferedProtocol):
+    """Hands the bytes of the socket on, and notes its end."""
+
+    def __init__(self, on_data: DataCallback, closed: asyncio.Event) -> None:
+        self._on_data = on_data
+        self._closed = closed
+        self._buffer = bytearray(_READ_BYTES)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._on_data(bytes(memoryview(self._buffer)[:nbytes]))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+
+
+async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
+    """Start Deno, confined, and connect it. Raises WorkerStartError if it does not come up.
+
+    The process dies with the thread that this runs in (Linux). The socket lies in a folder of its
+    own that only this user may enter, and both are gone when this returns.
+    """
+    with tempfile.TemporaryDirectory(prefix="pyodide-kernel-") as folder:
+        path = Path(folder) / "pipe"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(path))
+            listener.listen(1)
+            listener.setblocking(False)
+            process = DenoProcess(await _spawn(config, path))
+            try:
+                await process.connect(listener, on_data)
+            except BaseException:
+                process.kill_if_running()
+                raise
+    return process
+
+
+async def _spawn(config: DenoCommand, socket_path: Path) -> asyncio.subprocess.Process:
+    launcher = [sys.executable, "-I", "-S", str(_CONFINE), str(os.getpid())]
+    try:
+        return await asyncio.create_subprocess_exec(
+            *launcher,
+            *command(config, socket_path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd="/",
+            env=dict(environment()),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WorkerStartError(f"the sandbox did not start: {error}") from error

@@ -1,0 +1,215 @@
+"""The life of one interpreter: from its launch over readiness and interrupts to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyodide_kernel.bridge.deno import DataCallback, Pipe
+from pyodide_kernel.bridge.messages import PROTOCOL_VERSION, Message
+from pyodide_kernel.bridge.protocol import Protocol, Role
+from pyodide_kernel.errors import RemoteProtocolError, WorkerStartError
+
+log = logging.getLogger(__name__)
+
+_HEARTBEATS_PER_TIMEOUT: Final = 3
+
+Launch = Callable[[DataCallback], Awaitable[Pipe]]
+"""Starts a process, connects it and returns its pipe; raises WorkerStartError."""
+
+LOST: Final = "All variables, imports and files outside mounted folders are gone."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeConfig:
+    """What a bridge needs to know beside how to launch its process."""
+
+    boot: Mapping[str, Any] = field(default_factory=dict)
+    """Content of the `boot` message."""
+
+    interrupt_grace_s: float = 10.0
+    """Time from an interrupt to the end of an interpreter that does not react; 0: never."""
+
+    second_interrupt_s: float = 2.0
+    """An interrupt at least this long after the first does not wait for the grace time."""
+
+    hang_timeout_s: float = 15.0
+    """Time without an answer of the broker after which it counts as hung."""
+
+    start_timeout_s: float = 120.0
+    """Time from spawn to readiness after which the start counts as failed."""
+
+
+class Life:
+    """One process, from launch to end. Its methods belong to the thread of its loop."""
+
+    def __init__(
+        self,
+        *,
+        launch: Launch,
+        config: BridgeConfig,
+        on_message: Callable[[Message], None],
+        on_ready: Callable[[Message], None],
+    ) -> None:
+        self._launch = launch
+        self._config = config
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._protocol = Protocol(Role.HOST)
+        self._cause: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._interrupted_at: float | None = None
+        self._unanswered_since: float | None = None
+        self._greeted = False
+        self._watch: asyncio.Task[None] | None = None
+        self._became_ready = asyncio.Event()
+        self.pipe: Pipe | None = None
+        self.requested = False
+        self.was_ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests may be sent."""
+        return self.was_ready and self._cause is None
+
+    async def run(self) -> str:
+        """Launch, serve and bury one process. The cause of its end, as a sentence for the user."""
+        try:
+            self.pipe = await self._launch(self._data)
+        except WorkerStartError as error:
+            return self._cause or str(error)
+        assert self.pipe is not None
+        if self._cause is not None:
+            self.pipe.kill()
+        elif self._greeted:
+            self._boot()
+        self._watch = asyncio.ensure_future(self._watch_over())
+        try:
+            reason = await self.pipe.wait()
+        finally:
+            self._watch.cancel()
+            self._cancel_timer()
+        return self._tell(self._cause or f"The sandboxed interpreter ended: {reason}.")
+
+    def _tell(self, cause: str) -> str:
+        if not self.was_ready:
+            return cause
+        return f"{cause} {LOST} A fresh interpreter is starting."
+
+    def send(self, message: Message) -> None:
+        """Write one message. Raises LocalProtocolError, ValueError or TypeError if it can't be."""
+        assert self.pipe is not None
+        self.pipe.write(self._protocol.send(message))
+
+    def interrupt(self) -> None:
+        """Interrupt what runs: softly at first, by ending the interpreter if that does not help."""
+        now = asyncio.get_running_loop().time()
+        if self._interrupted_at is None:
+            self._interrupted_at = now
+            grace = self._config.interrupt_grace_s
+            if grace > 0:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(grace, self._lose_patience, f"{grace:g} s")
+        elif now - self._interrupted_at >= self._config.second_interrupt_s:
+            self._lose_patience("a second interrupt")
+            return
+        self.send(Message(msg_type="interrupt"))
+
+    def settled(self) -> None:
+        """Nothing runs any more: an interrupt is over."""
+        self._interrupted_at = None
+        self._cancel_timer()
+
+    def end(self, cause: str, *, requested: bool = False) -> None:
+        """Kill the process; `cause` says why, the first one counts."""
+        if self._cause is None:
+            self._cause = cause
+            self.requested = requested
+        if self.pipe is not None:
+            self.pipe.kill()
+
+    def _lose_patience(self, after: str) -> None:
+        self.end(
+            f"The code did not react to the interrupt (after {after}), "
+            "so the interpreter was replaced.",
+            requested=True,
+        )
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _data(self, data: bytes) -> None:
+        if self._cause is not None:
+            return
+        try:
+            for message in self._protocol.receive_data(data):
+                self._dispatch(message)
+        except RemoteProtocolError as error:
+            log.warning("the sandbox broke the protocol: %s", error)
+            self.end(f"The sandboxed interpreter sent {error}, so it was ended.")
+
+    def _dispatch(self, message: Message) -> None:
+        match message.msg_type:
+            case "hello":
+                self._hello(message)
+            case "pong":
+                self._unanswered_since = None
+            case "worker_died":
+                self.end(f"The sandboxed interpreter ended: {explain(message.content['cause'])}.")
+            case "ready":
+                if self.was_ready:
+                    raise RemoteProtocolError("a second ready message")
+                self.was_ready = True
+                self._became_ready.set()
+                self._on_ready(message)
+            case _:
+                self._on_message(message)
+
+    def _hello(self, message: Message) -> None:
+        version = message.content["protocol_version"]
+        if version != PROTOCOL_VERSION:
+            raise RemoteProtocolError(f"protocol version {version}, not {PROTOCOL_VERSION}")
+        if self._greeted:
+            raise RemoteProtocolError("a second hello")
+        self._greeted = True
+        if self.pipe is not None:
+            self._boot()
+
+    def _boot(self) -> None:
+        self.send(Message(msg_type="boot", content=self._config.boot))
+
+    async def _watch_over(self) -> None:
+        """Kill an interpreter that does not get ready, or whose broker does not answer."""
+        loop = asyncio.get_running_loop()
+        assert self.pipe is not None
+        try:
+            async with asyncio.timeout(self._config.start_timeout_s):
+                await self._became_ready.wait()
+        except TimeoutError:
+            self.end(f"The interpreter was not ready after {self._config.start_timeout_s:g} s.")
+            return
+        timeout = self._config.hang_timeout_s
+        while True:
+            if self._unanswered_since is None:
+                self._unanswered_since = loop.time()
+                self.send(Message(msg_type="ping", id=secrets.token_hex(8)))
+            elif loop.time() - self._unanswered_since >= timeout:
+                self.end(f"The sandbox did not answer for {timeout:g} s, so it was ended.")
+                return
+            await asyncio.sleep(timeout / _HEARTBEATS_PER_TIMEOUT)
+
+
+def explain(cause: str) -> str:
+    """A worker's last words, with what is known to lie behind them."""
+    lowered = cause.lower()
+    if "call stack" in lowered or "recursion" in lowered:
+        return f"the recursion was too deep for WebAssembly ({cause})"
+    if "out of memory" in lowered or "allocation failed" in lowered:
+        return f"it ran out of memory ({cause})"
+    return cause.rstrip(".")

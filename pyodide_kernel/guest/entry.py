@@ -1,0 +1,265 @@
+"""Where JavaScript meets the guest: the only module that imports `pyodide` or `js`.
+
+Nothing of either is imported at module level, since this module lives in a memory snapshot; the
+doors to the outside are bound by `start`. It also holds the rules of interrupts:
+
+* Pyodide polls the shared signal cell and calls our SIGINT handler. The handler raises
+  KeyboardInterrupt only where the innermost frame is code that the user runs. Inside the event
+  loop, Pyodide or the guest an exception would lose futures or break Pyodide, so the handler puts
+  the signal back and it comes again a moment later.
+* While a cell waits (`await`, `asyncio.run`, `run_sync`) no Python runs that could poll. The worker
+  then calls `interrupt`, which cancels the innermost wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
+
+_OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
+"""Frames of these are never interrupted by an exception."""
+
+_USER_CODE = (InteractiveShell.run_code.__code__, asyncio.Handle._run.__code__)
+"""A frame below one of these is run by the user: of a cell, or of a task or callback."""
+
+
+class Wait:
+    """One `run_sync` that has not returned."""
+
+    def __init__(self, task: asyncio.Future[Any]) -> None:
+        self.task = task
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """Cancel what is waited for; `run_sync` then raises KeyboardInterrupt."""
+        self.interrupted = True
+        self.task.cancel()
+
+
+class PyodideHost:
+    """The doors of the guest, and the waits that an interrupt can end. Implements `Host`."""
+
+    def __init__(self, doors: Any) -> None:
+        from pyodide.ffi import run_sync, to_js
+
+        self._doors = doors
+        self._to_js = to_js
+        self._run_sync = run_sync
+        self._questions = 0
+        self._waits: list[Wait] = []
+        self._flush: Callable[[], None] = lambda: None
+        self._flush_scheduled = False
+        self.busy = 0
+        """How many requests are being worked on, those that wait included."""
+
+    def bind_flush(self, flush: Callable[[], None]) -> None:
+        """Say how buffered output is sent."""
+        self._flush = flush
+
+    def emit(self, message: Message) -> None:
+        """Send a message."""
+        if message.msg_type.endswith("_reply"):
+            self._settle()
+        self._post(message, encode_body(message))
+
+    def _post(self, message: Message, body: bytes) -> None:
+        to_js = self._to_js
+        buffers = to_js([to_js(memoryview(buffer).cast("B")) for buffer in message.buffers])
+        self._doors.post(message.msg_type, message.id, message.parent_id, to_js(body), buffers)
+
+    def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send a question and block until its answer is here."""
+        from pyodide_kernel.guest.parent import parent_id
+
+        self.flush()
+        self._questions += 1
+        question = Message(
+            msg_type=msg_type,
+            id=f"question-{self._questions}",
+            parent_id=parent_id.get(""),
+            content=content,
+        )
+        body = self._to_js(encode_body(question))
+        answer = self._doors.ask(msg_type, question.id, question.parent_id, body)
+        if answer is None:
+            self._raise_interrupt()
+            return {"status": "error", "ename": "KeyboardInterrupt", "evalue": "interrupted"}
+        reply, _ = decode_body(answer.to_bytes())
+        return reply
+
+    def sleep(self, seconds: float) -> None:
+        """Block; an interrupt ends it at once."""
+        self.flush()
+        end = time.monotonic() + seconds
+        while not self._doors.sleep(max(0.0, end - time.monotonic()) * 1000):
+            self._raise_interrupt()
+
+    def _raise_interrupt(self) -> None:
+        """Do what the SIGINT handler of the user's choice does: usually raise KeyboardInterrupt."""
+        self._doors.takeInterrupt()
+        handler = signal.getsignal(signal.SIGINT)
+        if handler == self.on_sigint:
+            raise KeyboardInterrupt
+        if callable(handler):
+            handler(signal.SIGINT, sys._getframe())
+
+    def run_sync(self, awaitable: Awaitable[Any]) -> Any:
+        """Drive an awaitable to its end, other tasks running meanwhile, and return its result."""
+        self.flush()
+        task = asyncio.ensure_future(awaitable)
+        done = asyncio.get_running_loop().create_future()
+        task.add_done_callback(lambda _: done.set_result(None))
+        wait = Wait(task)
+        self._waits.append(wait)
+        try:
+            self._run_sync(done)
+        finally:
+            self._waits.remove(wait)
+        if wait.interrupted:
+            if not task.cancelled():
+                task.exception()
+            raise KeyboardInterrupt
+        return task.result()
+
+    def mark_dirty(self) -> None:
+        """Output waits in a buffer: have it sent soon, by the broker's tick or the event loop."""
+        self._doors.setDirty(True)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_event_loop().call_later(0.02, self._scheduled_flush)
+
+    def _scheduled_flush(self) -> None:
+        self._flush_scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send buffered output now."""
+        self._doors.setDirty(False)
+        self._flush()
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return time.monotonic()
+
+    def on_sigusr1(self, _signum: int, _frame: FrameType | None) -> None:
+        """Send buffered output while a cell computes; the broker's tick asks for it."""
+        self.flush()
+
+    def on_sigint(self, _signum: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt in user code; elsewhere put the signal back for later."""
+        if not self.busy:
+            return
+        if _is_user_code(frame):
+            raise KeyboardInterrupt
+        self._doors.rearmInterrupt()
+        self._doors.checkSoon()
+
+    def interrupt(self) -> None:
+        """Called when the event loop is free: if an interrupt still waits, end the present wait."""
+        if not self._doors.interruptWaits():
+            return
+        self._doors.takeInterrupt()
+        self.cancel_wait()
+
+    def cancel_wait(self) -> None:
+        """End the innermost wait, if there is one."""
+        if self._waits:
+            self._waits[-1].interrupt()
+
+    def _settle(self) -> None:
+        """A request is over: whatever signal is left was meant for it.
+
+        This comes before its reply, after which the next signal may be for the next request.
+        """
+        self.busy -= 1
+        if not self.busy:
+            self._doors.takeInterrupt()
+
+
+def _is_user_code(frame: FrameType | None) -> bool:
+    if frame is None or _module(frame) in _OWN_MODULES:
+        return False
+    outer: FrameType | None = frame
+    while outer is not None:
+        if outer.f_code in _USER_CODE:
+            return True
+        outer = outer.f_back
+    return False
+
+
+def _module(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    return name.partition(".")[0] if isinstance(name, str) else ""
+
+
+def _patch_pyodide(host: PyodideHost) -> None:
+    """Route Pyodide's waits through ours, so that an interrupt ends them.
+
+    `asyncio.run` and `run_until_complete` use the `run_sync` of `pyodide.webloop`. A
+    KeyboardInterrupt or SystemExit that leaves a task would become an unhandled rejection in
+    JavaScript (pyodide's WebLoop re-raises it there); the wait of the cell reports it instead.
+    """
+    import pyodide.ffi
+    import pyodide.webloop
+
+    pyodide.ffi.run_sync = host.run_sync
+    pyodide.webloop.run_sync = host.run_sync
+    loop: Any = asyncio.get_event_loop()
+    loop._keyboard_interrupt_handler = host.cancel_wait
+    loop._system_exit_handler = lambda _code: None
+
+
+def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the shell and connect it; what the worker may call, by name.
+
+    `options` has `env` (variables), `cwd` and `argv`.
+    """
+    from pyodide_kernel.guest.shell import make_shell
+
+    host = PyodideHost(doors)
+    _patch_pyodide(host)
+    kernel = make_shell(host)
+    host.bind_flush(kernel.flush)
+    signal.signal(signal.SIGINT, host.on_sigint)
+    signal.signal(signal.SIGUSR1, host.on_sigusr1)
+    os.environ.clear()
+    os.environ.update(options["env"])
+    os.makedirs(options["cwd"], exist_ok=True)
+    os.chdir(options["cwd"])
+    kernel.begin_session()
+
+    def handle(msg_type: str, message_id: str, parent_id: str, body: Any, buffers: Any) -> None:
+        content, metadata = decode_body(body.to_bytes())
+        message = Message(
+            msg_type=msg_type,
+            id=message_id,
+            parent_id=parent_id,
+            content=content,
+            metadata=metadata,
+            buffers=[buffer.to_bytes() for buffer in buffers],
+        )
+        host.busy += msg_type.endswith("_request")
+        kernel.handle(message)
+
+    def write(fd: int, data: Any) -> None:
+        stream = sys.stdout if fd == 1 else sys.stderr
+        stream.buffer.write(data.to_bytes())
+
+    ready = {"execution_count": kernel.shell.execution_count, "python": sys.version.split()[0]}
+    host.emit(Message(msg_type="ready", content=ready))
+    return {
+        "handle": handle,
+        "interrupt": host.interrupt,
+        "flush": host.flush,
+        "write": write,
+    }

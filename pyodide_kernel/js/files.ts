@@ -1,0 +1,162 @@
+/**
+ * A read-only file system in one image: an index and a blob.
+ *
+ * The index names each file with its offset and size in the blob; metadata is answered from memory
+ * and file contents are read with Deno's synchronous seek and read when somebody wants them.
+ */
+
+/** `{"files": {"a/b.py": [offset, size]}}` */
+export interface ImageIndex {
+  readonly files: Readonly<Record<string, readonly [offset: number, size: number]>>;
+}
+
+// Emscripten's file-system interface has no published types; these are the parts used here.
+// deno-lint-ignore no-explicit-any
+type Emscripten = any;
+
+interface ImageNode {
+  // deno-lint-ignore no-explicit-any
+  [member: string]: any;
+}
+
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const EACCES = 2;
+const ENOENT = 44;
+const EINVAL = 28;
+const EROFS = 69;
+
+/** Mounts the image at `mountPoint`, which must exist, in the file system of `module`. */
+export function mountImage(
+  module: Emscripten,
+  mountPoint: string,
+  index: ImageIndex,
+  blob: Deno.FsFile,
+): void {
+  module.FS.mount(imageFileSystem(module, index, blob), {}, mountPoint);
+}
+
+function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFile): Emscripten {
+  const FS = module.FS;
+  const refuse = (): never => {
+    throw new FS.ErrnoError(EROFS);
+  };
+
+  const nodeOperations = {
+    getattr(node: ImageNode): Record<string, unknown> {
+      const size = node.contents?.size ?? 0;
+      const time = new Date(0);
+      return {
+        dev: 1,
+        ino: node.id,
+        mode: node.mode,
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        size,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        blksize: 4096,
+        blocks: Math.ceil(size / 512),
+      };
+    },
+    lookup(): never {
+      throw new FS.ErrnoError(ENOENT);
+    },
+    readdir(node: ImageNode): string[] {
+      return [".", "..", ...node.children.keys()];
+    },
+    setattr: refuse,
+    mknod: refuse,
+    rename: refuse,
+    unlink: refuse,
+    rmdir: refuse,
+    symlink: refuse,
+  };
+
+  const streamOperations = {
+    open(stream: ImageNode): void {
+      if ((stream.flags & 3) !== 0) throw new FS.ErrnoError(EROFS);
+    },
+    read(
+      stream: ImageNode,
+      target: Int8Array,
+      offset: number,
+      length: number,
+      position: number,
+    ): number {
+      const { offset: begin, size } = stream.node.contents;
+      const wanted = Math.min(length, size - position);
+      if (wanted <= 0) return 0;
+      const bytes = new Uint8Array(target.buffer, target.byteOffset + offset, wanted);
+      try {
+        blob.seekSync(begin + position, Deno.SeekMode.Start);
+        return blob.readSync(bytes) ?? 0;
+      } catch {
+        throw new FS.ErrnoError(EACCES);
+      }
+    },
+    llseek(stream: ImageNode, offset: number, whence: number): number {
+      let position = offset;
+      if (whence === 1) position += stream.position;
+      else if (whence === 2) position += stream.node.contents.size;
+      if (position < 0) throw new FS.ErrnoError(EINVAL);
+      return position;
+    },
+    mmap(
+      stream: ImageNode,
+      length: number,
+      position: number,
+      _protection: number,
+      _flags: number,
+    ): { ptr: number; allocated: boolean } {
+      const ptr = module._malloc(length);
+      module.HEAPU8.fill(0, ptr, ptr + length);
+      streamOperations.read(stream, module.HEAP8, ptr, length, position);
+      return { ptr, allocated: true };
+    },
+    msync: (): number => 0,
+  };
+
+  function createNode(parent: ImageNode | null, name: string, mode: number): ImageNode {
+    const node = FS.createNode(parent, name, mode, 0);
+    node.node_ops = nodeOperations;
+    node.stream_ops = streamOperations;
+    return node;
+  }
+
+  function createDirectory(parent: ImageNode | null, name: string): ImageNode {
+    const node = createNode(parent, name, S_IFDIR | 0o555);
+    node.children = new Map<string, ImageNode>();
+    return node;
+  }
+
+  return {
+    mount(): ImageNode {
+      const root = createDirectory(null, "/");
+      const directories = new Map<string, ImageNode>([["", root]]);
+      const directory = (path: string): ImageNode => {
+        const known = directories.get(path);
+        if (known !== undefined) return known;
+        const slash = path.lastIndexOf("/");
+        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
+        const name = path.slice(slash + 1);
+        const made = createDirectory(parent, name);
+        parent.children.set(name, made);
+        directories.set(path, made);
+        return made;
+      };
+      for (const [path, [offset, size]] of Object.entries(index.files)) {
+        const slash = path.lastIndexOf("/");
+        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
+        const name = path.slice(slash + 1);
+        const node = createNode(parent, name, S_IFREG | 0o444);
+        node.contents = { offset, size };
+        parent.children.set(name, node);
+      }
+      return root;
+    },
+  };
+}

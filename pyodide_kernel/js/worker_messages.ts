@@ -1,0 +1,24 @@
+/** What the broker posts to the worker and the worker to the broker, beside frames. */
+
+/** Deno permissions of the worker, as the `deno.permissions` option of `Worker` takes them. */
+export type WorkerPermissions = Deno.PermissionOptionsObject;
+
+/** The first message to the worker. */
+export interface WorkerInit {
+  readonly page: SharedArrayBuffer;
+  readonly runtime: {
+    /** Folder with `pyodide/`, `python_stdlib.zip` and the image of site-packages. */
+    readonly folder: string;
+  };
+  readonly guest: {
+    /** Texts of the guest's own modules, by path below the folder that is put on `sys.path`. */
+    readonly sources: Readonly<Record<string, string>>;
+    readonly env: Readonly<Record<string, string>>;
+    readonly [option: string]: unknown;
+  };
+}
+
+/** Asks the worker to look whether the cell that an interrupt is meant for is waiting. */
+export interface InterruptNotice {
+  readonly interrupt: true;
+}
