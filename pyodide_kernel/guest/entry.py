@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -234,7 +235,7 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
     os.environ.clear()
     os.environ.update(options["env"])
-    os.makedirs(options["cwd"], exist_ok=True)
+    Path(options["cwd"]).mkdir(parents=True, exist_ok=True)
     os.chdir(options["cwd"])
     kernel.begin_session()
 
