@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -29,15 +29,23 @@ def sha256(path: Path) -> str:
 
 
 def find_deno() -> Path:
-    """The Deno binary that the `deno` wheel carries."""
+    """The Deno binary that the `deno` wheel carries.
+
+    It is looked up in the wheel's list of files: `deno.find_deno_bin` does not know the folders that
+    pip and build make for the build's own requirements.
+    """
     try:
-        deno = importlib.import_module("deno")
-        return Path(deno.find_deno_bin())
-    except (ImportError, FileNotFoundError) as error:
-        raise BuildError(
-            f"Deno is needed to build the runtime and was not found for {sys.executable}; "
-            "install it there with: pip install deno"
-        ) from error
+        files = importlib.metadata.files("deno") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.stem == "deno" and path.parent.name in {"bin", "Scripts"} and path.is_file():
+            return path.resolve()
+    raise BuildError(
+        f"Deno is needed to build the runtime and was not found for {sys.executable}; "
+        "install it there with: pip install deno"
+    )
 
 
 def run(*command: Sequence[str], cwd: Path, env: dict[str, str], what: str) -> str:
@@ -77,16 +85,21 @@ def fetch_pyodide(deno: Path, work: Path) -> Path:
         what="Downloading Pyodide from the npm registry (is the network reachable?)",
     )
     folder = (project / "node_modules" / "pyodide").resolve()
-    for name, entry in json.loads(LOCK.read_text("utf-8"))["files"].items():
+    check_against_lock(folder)
+    return folder
+
+
+def check_against_lock(folder: Path, lock: Path = LOCK) -> None:
+    """Raise BuildError unless the folder holds what the lock file says."""
+    for name, entry in json.loads(lock.read_text("utf-8"))["files"].items():
         if not (folder / name).is_file():
-            raise BuildError(f"The npm package pyodide holds no {name}; is {LOCK.name} up to date?")
+            raise BuildError(f"The npm package pyodide holds no {name}; is {lock.name} up to date?")
         if (found := sha256(folder / name)) != entry["sha256"]:
             raise BuildError(
                 f"{name} of the npm package pyodide has SHA-256 {found}, but "
-                f"packaging/{LOCK.name} says {entry['sha256']}; do not use it. Clear the npm "
+                f"packaging/{lock.name} says {entry['sha256']}; it is not used. Clear the npm "
                 "registry's cache if there is one, or correct the lock after an upgrade."
             )
-    return folder
 
 
 def fetch_wheels(work: Path) -> list[Path]:
