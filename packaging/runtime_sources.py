@@ -31,8 +31,8 @@ def sha256(path: Path) -> str:
 def find_deno() -> Path:
     """The Deno binary that the `deno` wheel carries.
 
-    It is looked up in the wheel's list of files: `deno.find_deno_bin` does not know the folders that
-    pip and build make for the build's own requirements.
+    It is looked up in the wheel's list of files: `deno.find_deno_bin` does not know the folders
+    that pip and build make for the build's own requirements.
     """
     try:
         files = importlib.metadata.files("deno") or []
