@@ -233,6 +233,9 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     host.bind_flush(kernel.flush)
     signal.signal(signal.SIGINT, host.on_sigint)
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
+    # Pyodide puts paths of the host's program there.
+    sys.executable = ""
+    sys.argv = ["", *options["argv"]]
     os.environ.clear()
     os.environ.update(options["env"])
     Path(options["cwd"]).mkdir(parents=True, exist_ok=True)
