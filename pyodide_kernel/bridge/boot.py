@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -56,14 +57,13 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
 
 def deno_bridge(
     *,
-    interrupt_grace_s: float = 10.0,
-    hang_timeout_s: float = 15.0,
+    config: BridgeConfig,
     on_message: Callable[[Message], None],
     on_ready: Callable[[Message], None],
     on_death: Callable[[Death], None],
     on_give_up: Callable[[Death], None],
 ) -> Bridge:
-    """A bridge that launches Deno, not started yet.
+    """A bridge that launches Deno, not started yet; `config.boot` is filled in.
 
     Raises DenoNotFoundError or RuntimeDamagedError if it could not start.
     """
@@ -71,11 +71,7 @@ def deno_bridge(
     command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir())
     return Bridge(
         launch=partial(launch, command),
-        config=BridgeConfig(
-            boot=boot_content(command),
-            interrupt_grace_s=interrupt_grace_s,
-            hang_timeout_s=hang_timeout_s,
-        ),
+        config=replace(config, boot=boot_content(command)),
         on_message=on_message,
         on_ready=on_ready,
         on_death=on_death,

@@ -26,6 +26,8 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
+from pyodide_kernel.guest.kernel import GuestKernel
+from pyodide_kernel.guest.parent import parent_id
 
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
 """Frames of these are never interrupted by an exception."""
@@ -41,10 +43,10 @@ class Wait:
         self.task = task
         self.interrupted = False
 
-    def interrupt(self) -> None:
-        """Cancel what is waited for; `run_sync` then raises KeyboardInterrupt."""
-        self.interrupted = True
-        self.task.cancel()
+    def interrupt(self) -> bool:
+        """Cancel what is waited for; False if it is done, so that there is nothing to cancel."""
+        self.interrupted = self.task.cancel()
+        return self.interrupted
 
 
 class PyodideHost:
@@ -59,13 +61,15 @@ class PyodideHost:
         self._questions = 0
         self._waits: list[Wait] = []
         self._flush: Callable[[], None] = lambda: None
+        self._note_interrupt: Callable[[], None] = lambda: None
         self._flush_scheduled = False
         self.busy = 0
         """How many requests are being worked on, those that wait included."""
 
-    def bind_flush(self, flush: Callable[[], None]) -> None:
-        """Say how buffered output is sent."""
-        self._flush = flush
+    def bind(self, kernel: GuestKernel) -> None:
+        """Connect the kernel, which is made with this host."""
+        self._flush = kernel.flush
+        self._note_interrupt = kernel.note_interrupt
 
     def emit(self, message: Message) -> None:
         """Send a message."""
@@ -80,8 +84,6 @@ class PyodideHost:
 
     def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a question and block until its answer is here."""
-        from pyodide_kernel.guest.parent import parent_id
-
         self.flush()
         self._questions += 1
         question = Message(
@@ -126,11 +128,12 @@ class PyodideHost:
             self._run_sync(done)
         finally:
             self._waits.remove(wait)
-        if wait.interrupted:
-            if not task.cancelled():
-                task.exception()
-            raise KeyboardInterrupt
-        return task.result()
+        try:
+            return task.result()
+        except asyncio.CancelledError as error:
+            if not wait.interrupted:
+                raise
+            raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
 
     def mark_dirty(self) -> None:
         """Output waits in a buffer: have it sent soon, by the broker's tick or the event loop."""
@@ -174,7 +177,17 @@ class PyodideHost:
 
     def cancel_wait(self) -> None:
         """End the innermost wait, if there is one."""
+        if not self._waits:
+            return
+        self._note_interrupt()
+        if not self._waits[-1].interrupt():
+            # What it waited for is done; the code behind it is next, and gets the interrupt.
+            self._doors.rearmInterrupt()
+
+    def end_wait(self) -> None:
+        """A task ended in KeyboardInterrupt: the cell that waits, for it or another one, ends too."""
         if self._waits:
+            self._note_interrupt()
             self._waits[-1].interrupt()
 
     def _settle(self) -> None:
@@ -216,7 +229,7 @@ def _patch_pyodide(host: PyodideHost) -> None:
     pyodide.ffi.run_sync = host.run_sync
     pyodide.webloop.run_sync = host.run_sync
     loop: Any = asyncio.get_event_loop()
-    loop._keyboard_interrupt_handler = host.cancel_wait
+    loop._keyboard_interrupt_handler = host.end_wait
     loop._system_exit_handler = lambda _code: None
 
 
@@ -225,12 +238,10 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
     `options` has `env` (variables), `cwd` and `argv`.
     """
-    from pyodide_kernel.guest.shell import make_shell
-
     host = PyodideHost(doors)
     _patch_pyodide(host)
-    kernel = make_shell(host)
-    host.bind_flush(kernel.flush)
+    kernel = GuestKernel(host)
+    host.bind(kernel)
     signal.signal(signal.SIGINT, host.on_sigint)
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
     # Pyodide puts paths of the host's program there.
@@ -259,7 +270,7 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         stream = sys.stdout if fd == 1 else sys.stderr
         stream.buffer.write(data.to_bytes())
 
-    ready = {"execution_count": kernel.shell.execution_count, "python": sys.version.split()[0]}
+    ready = {"execution_count": kernel.execution_count, "python": sys.version.split()[0]}
     host.emit(Message(msg_type="ready", content=ready))
     return {
         "handle": handle,
