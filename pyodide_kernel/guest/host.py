@@ -1,0 +1,34 @@
+"""What the guest needs from the side that runs it; `entry.py` injects it, tests inject a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+from pyodide_kernel.bridge.messages import Message
+
+
+class Host(Protocol):
+    """The world outside the guest. Everything the guest says goes through `emit`."""
+
+    def emit(self, message: Message) -> None:
+        """Send a message; may wait for room on the pipe, never drops or reorders."""
+
+    def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send a question of the guest's and wait for the content of its answer.
+
+        The answer is `{"status": "ok", "value": str}` or `{"status": "error", "ename": str,
+        "evalue": str}`. Raises KeyboardInterrupt if the wait is interrupted.
+        """
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises KeyboardInterrupt at once if interrupted."""
+
+    def run_sync(self, awaitable: Awaitable[Any]) -> Any:
+        """Drive an awaitable to its end and return its result; interruptible."""
+
+    def mark_dirty(self) -> None:
+        """Output waits in a buffer: call `GuestKernel.flush` within some 20 ms, cell or no cell."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back within a session."""

@@ -1,0 +1,254 @@
+"""IPython's shell in the guest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import warnings
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from IPython.core import page
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell, InteractiveShellABC
+from IPython.core.usage import default_banner
+from traitlets import Any as AnyTrait
+from traitlets import CBool, Instance, Type, default
+
+from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
+from pyodide_kernel.guest.errors import bounded, group_lines
+from pyodide_kernel.guest.history import SessionHistory
+from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
+from pyodide_kernel.guest.patches import NoProcessesError
+
+ENVIRONMENT = {
+    # A terminal that understands colours, for libraries that ask.
+    "TERM": "xterm-color",
+    "CLICOLOR": "1",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    # No pager can run.
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    # Figures appear without a magic.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+
+
+class GuestShell(InteractiveShell):
+    """IPython whose every output is a message, whose input is a question to the front end."""
+
+    outlet = Instance(Outlet)
+    host = AnyTrait()
+    kernel = AnyTrait()
+
+    displayhook_class = Type(GuestDisplayHook)
+    display_pub_class = Type(GuestDisplayPublisher)
+    exiter = Instance(ZMQExitAutocall)
+    autoindent = CBool(False)
+    readline_use = CBool(False)
+
+    displayhook: GuestDisplayHook
+    history: SessionHistory
+    keepkernel_on_exit: bool | None = None
+    allow_stdin = False
+
+    last_error: tuple[str, str, list[str]] | None = None
+    """Name, value and traceback of the last `error` of the running cell."""
+
+    failed_while_displaying = False
+    _cancelled: list[BaseException] | None = None
+
+    # --- set up -----------------------------------------------------------------------------------
+
+    @default("exiter")
+    def _default_exiter(self) -> ZMQExitAutocall:
+        return ZMQExitAutocall(self)
+
+    @default("banner1")
+    def _default_banner1(self) -> str:
+        banner: str = default_banner
+        return banner
+
+    @default("loop_runner")
+    def _default_loop_runner(self) -> Any:
+        # The map is what `%autoawait asyncio` looks into.
+        self.loop_runner_map = {**self.loop_runner_map, "asyncio": (self.run_async_cell, True)}
+        return self.run_async_cell
+
+    def init_environment(self) -> None:
+        """Tell libraries what can be shown here; what the session sets itself stands."""
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+
+    def init_virtualenv(self) -> None:
+        """There are none here."""
+
+    def init_history(self) -> None:
+        """History of this session, in memory."""
+        self.history = self.history_manager = SessionHistory(shell=self, parent=self)
+        self.configurables.append(self.history)  # type: ignore[arg-type]  # a list of any kind
+
+    def init_hooks(self) -> None:
+        """Page through payloads."""
+        super().init_hooks()
+        self.set_hook("show_in_pager", page.as_hook(self.show_in_pager), 99)
+
+    def init_magics(self) -> None:
+        """IPython's magics and the kernel's."""
+        super().init_magics()
+        self.register_magics(KernelMagics)
+        self.magics_manager.register_alias("ed", "edit")
+        refuse_scripts(self)
+
+    # --- running cells ----------------------------------------------------------------------------
+
+    def run_async_cell(self, cell: Awaitable[ExecutionResult]) -> ExecutionResult:
+        """Drive a cell with a top-level await to its end; IPython calls this for such cells.
+
+        An interrupt cancels what the cell waits for. IPython then sees a CancelledError and ends
+        the cell with it, and only here the KeyboardInterrupt comes out that was meant.
+        """
+        ended: list[ExecutionResult] = []
+
+        async def run() -> None:
+            ended.append(await cell)
+
+        former, self._cancelled = self._cancelled, []
+        try:
+            self.host.run_sync(run())
+        except KeyboardInterrupt as error:
+            if not ended:
+                raise
+            interrupt = error
+        else:
+            interrupt = None
+        finally:
+            cancelled, self._cancelled = self._cancelled, former
+        for error in cancelled:
+            shown = error if interrupt is None else KeyboardInterrupt(*interrupt.args)
+            ended[0].error_in_exec = shown
+            self.showtraceback((type(shown), shown, error.__traceback__))
+        return ended[0]
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell, sync or async, and fire all its hooks."""
+        self.last_error = None
+        self._last_traceback: list[str] | None = None
+        self.failed_while_displaying = False
+        self.displayhook.formatting = False
+        return super().run_cell(*args, **kwargs)
+
+    @contextmanager
+    def _tee(self, channel: str) -> Iterator[None]:
+        """Nothing: IPython would keep all that a cell prints, and slow every print down.
+
+        It does so for `%notebook`, which here saves everything but printed text.
+        """
+        yield
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Show an exception.
+
+        Exception groups become an `error` like any other exception; IPython prints them to stderr.
+        """
+        _, value, trace = exc_tuple or sys.exc_info()
+        if isinstance(value, BaseExceptionGroup):
+            self._get_exc_info((type(value), value, trace))  # so that %debug and %tb find it
+            self._showtraceback(type(value), value, group_lines(value))
+            if self.call_pdb:
+                self.debugger(force=True)
+            return
+        if isinstance(value, asyncio.CancelledError) and self._cancelled is not None:
+            self._cancelled.append(value)  # run_async_cell shows it
+            return
+        super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def _showtraceback(self, etype: type, evalue: Any, stb: list[str]) -> None:
+        name, value, lines = bounded(etype.__name__, str(evalue), list(stb))
+        if self.displayhook.formatting:
+            self.failed_while_displaying = True
+        self.last_error = (name, value, lines)
+        self._last_traceback = lines
+        self.outlet.send("error", {"ename": name, "evalue": value, "traceback": lines})
+
+    def show_in_pager(
+        self, text: Any, start: int = 0, screen_lines: int = 0, pager_cmd: str | None = None
+    ) -> None:
+        """Give text, or a bundle of several forms of it, to the front end's pager."""
+        data = text if isinstance(text, dict) else {"text/plain": text}
+        self._payload({"source": "page", "data": data, "start": max(0, start)})
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        """Put text into the next cell, or with `replace` into this one."""
+        self._payload({"source": "set_next_input", "text": s, "replace": replace})
+
+    def ask_exit(self) -> None:
+        """Ask the front end to end the kernel, or with `exit(keep_kernel=True)` to leave it."""
+        self.exit_now = not self.keepkernel_on_exit
+        self._payload({"source": "ask_exit", "keepkernel": bool(self.keepkernel_on_exit)})
+
+    def _payload(self, payload: dict[str, Any]) -> None:
+        assert self.payload_manager is not None
+        self.payload_manager.write_payload(payload)
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def raw_input(self, prompt: object = "", /) -> str:
+        """Ask the user for a line; this is `input` in the guest."""
+        return self._ask(str(prompt), password=False)
+
+    def getpass(
+        self, prompt: str = "Password: ", stream: Any = None, *, echo_char: str | None = None
+    ) -> str:
+        """Ask the user for a password; this is `getpass.getpass` in the guest."""
+        if stream is not None:
+            warnings.warn("getpass's `stream` is ignored in a kernel", UserWarning, stacklevel=2)
+        return self._ask(prompt, password=True)
+
+    def _ask(self, prompt: str, *, password: bool) -> str:
+        if not self.allow_stdin:
+            raise StdinNotImplementedError(
+                f"{'getpass' if password else 'input'} was called, but this front end does not "
+                "support questions to the user (allow_stdin is false)"
+            )
+        self.outlet.streams.flush()
+        answer = self.host.ask("input_request", {"prompt": prompt, "password": password})
+        if answer.get("status") == "ok":
+            return str(answer["value"])
+        name, text = answer.get("ename"), str(answer.get("evalue", ""))
+        kind = {"EOFError": EOFError, "KeyboardInterrupt": KeyboardInterrupt}.get(str(name))
+        raise kind(text) if kind else RuntimeError(f"the question was not answered: {name} {text}")
+
+    # --- what does not exist here -----------------------------------------------------------------
+
+    def system(self, cmd: str) -> None:
+        """Refuse: `!command` needs a process."""
+        raise NoProcessesError(f"!{cmd.strip()}")
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Refuse: `!!command` needs a process."""
+        raise NoProcessesError(f"!{cmd.strip()}")
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Nothing to enable; say so if somebody asks for a window."""
+        if gui not in (None, "inline", "agg", "none"):
+            warnings.warn(f"there are no windows in WebAssembly: {gui!r} is ignored", stacklevel=2)
+
+    def enable_matplotlib(self, gui: str | None = None) -> Any:
+        """Show figures inline, unless another backend is named."""
+        return super().enable_matplotlib(gui or "inline")
+
+
+class ZMQInteractiveShell(GuestShell):
+    """GuestShell under the name by which rich, pandas and others recognise a Jupyter kernel."""
+
+
+InteractiveShellABC.register(GuestShell)
