@@ -2,7 +2,7 @@
 #
 #   make tour    install into .venv-tour, run notebooks/tour.ipynb, write tour.html
 #   make test    install with the test extras into .venv, run the tests
-#   make check   formatting, lint, types, generated files
+#   make check   formatting, lint, types, generated files, tests of the TypeScript
 #   make dev     like the installation of make test, but editable
 #   make clean   remove everything that these commands made
 
@@ -33,10 +33,11 @@ $(VENV)/bin/python $(TOUR)/bin/python:
 			"(on Debian and Ubuntu: apt-get install python3 python3-venv)." >&2; \
 		exit 1; \
 	fi
-	$(PYTHON) -m venv $(dir $(@D))
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
 # An ordinary installation, so that the tests see what users get.
 install: $(BIN)/python
+	@echo "Installing; the first time this takes a minute or two."
 	$(BIN)/python $(PIP) '.[test]'
 	@touch $(VENV)/ready
 
@@ -51,6 +52,7 @@ test: install
 	$(BIN)/pytest -n 2
 
 tour: $(TOUR)/bin/python
+	@echo "Installing; the first time this takes a minute."
 	$(TOUR)/bin/python $(PIP) '.[tour]'
 	$(TOUR)/bin/jupyter nbconvert --execute --to html --output-dir . --output tour \
 		notebooks/tour.ipynb
@@ -64,6 +66,7 @@ check: $(VENV)/ready
 	$(BIN)/deno lint
 	$(BIN)/deno check $(TYPESCRIPT)
 	$(BIN)/python tools/generate_messages_ts.py --check
+	$(if $(wildcard tests/js/*_test.ts),$(BIN)/deno test --quiet --allow-read tests/js)
 
 clean:
 	rm -rf $(VENV) $(TOUR) tour.html dist pyodide_kernel/_runtime

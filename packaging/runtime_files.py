@@ -9,9 +9,9 @@ from pathlib import Path
 CACHE_TAG = "cpython-314"
 
 # Left out of the image because nothing in it imports them. IPython.testing stays: IPython's core
-# imports IPython.testing.skipdoctest. Jedi's typeshed stays: completion reads it.
+# imports IPython.testing.skipdoctest. Jedi's typeshed stays, with the stubs of other projects:
+# completion reads them.
 LEFT_OUT = (
-    "IPython/external/tests/",
     "IPython/sphinxext/",  # needs Sphinx
     "IPython/terminal/tests/",
     "IPython/testing/plugin/",  # a pytest plugin of IPython's own test suite

@@ -76,17 +76,25 @@ def deno_env(work: Path) -> dict[str, str]:
 
 def fetch_pyodide(deno: Path, work: Path) -> Path:
     """Download the npm package `pyodide` and check it against the lock; return its folder."""
-    project = work / "npm"
-    shutil.copytree(NPM, project)
+    folder = download_pyodide(deno, work, NPM)
+    check_against_lock(folder)
+    return folder
+
+
+def download_pyodide(deno: Path, work: Path, project: Path) -> Path:
+    """Download what a copy of the project folder (deno.json and deno.lock) asks for.
+
+    Deno follows the machine's npm configuration and checks each package against deno.lock.
+    """
+    copy = work / "npm"
+    shutil.copytree(project, copy)
     run(
         [str(deno), "install", "--quiet"],
-        cwd=project,
+        cwd=copy,
         env=deno_env(work),
         what="Downloading Pyodide from the npm registry (is the network reachable?)",
     )
-    folder = (project / "node_modules" / "pyodide").resolve()
-    check_against_lock(folder)
-    return folder
+    return (copy / "node_modules" / "pyodide").resolve()
 
 
 def check_against_lock(folder: Path, lock: Path = LOCK) -> None:
