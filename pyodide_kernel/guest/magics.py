@@ -28,14 +28,22 @@ class KernelMagics(Magics):
     @line_magic
     def cls(self, _line: str) -> None:
         """Clear the output of the cell."""
-        self.clear("")
+        self.shell.display_pub.clear_output()
 
     @line_magic
     def less(self, line: str) -> None:
         """Show a file in the pager; files ending in .py are highlighted."""
+        self._page_file(line)
+
+    @line_magic
+    def more(self, line: str) -> None:
+        """Show a file in the pager; files ending in .py are highlighted."""
+        self._page_file(line)
+
+    def _page_file(self, line: str) -> None:
         name = line.strip()
         if not name:
-            raise UsageError("%less needs the name of a file")
+            raise UsageError("the name of a file is missing")
         path = Path(name).expanduser()
         try:
             if path.suffix == ".py":
@@ -43,13 +51,8 @@ class KernelMagics(Magics):
             else:
                 text = path.read_text("utf-8", errors="replace")
         except OSError as error:
-            raise UsageError(f"%less can't read {name!r}: {error.strerror}") from error
+            raise UsageError(f"can't read {name!r}: {error.strerror}") from error
         page.page(text)
-
-    @line_magic
-    def more(self, line: str) -> None:
-        """Show a file in the pager; files ending in .py are highlighted."""
-        self.less(line)
 
     @line_magic
     def man(self, _line: str) -> None:

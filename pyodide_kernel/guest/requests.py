@@ -15,7 +15,7 @@ from pyodide_kernel.bridge.messages import COMM_TYPES, MESSAGE_TYPES, Message
 from pyodide_kernel.guest import errors
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.interactive import GuestShell
+from pyodide_kernel.guest.shell import GuestShell
 from pyodide_kernel.guest.jsonable import MessageTooLargeError, check_size, jsonable
 from pyodide_kernel.guest.parent import Parent
 
@@ -112,6 +112,7 @@ class Dispatcher:
     def _execute(self, message: Message) -> Content:
         shell, content = self._shell, message.content
         shell.allow_stdin = bool(content.get("allow_stdin", False))
+        shell.interrupted = False
         try:
             outcome = self._run_cell(message)
         except KeyboardInterrupt:  # outside of the user's own code
@@ -147,6 +148,7 @@ class Dispatcher:
             if not shell.failed_while_displaying or shown is None:
                 return {"status": "ok"}
             return errors.error_content(*shown)
+        error = shell.as_interrupt(error)
         name, value, lines = errors.bounded(
             type(error).__name__, str(error), shown[2] if shown else []
         )

@@ -1,140 +1,254 @@
-"""The guest's kernel, put together: what `entry.py` makes once and hands every message to."""
+"""IPython's shell in the guest."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import random
 import sys
-import tempfile
-import uuid
-from collections.abc import Mapping
-from pathlib import Path
+import warnings
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from comm.base_comm import CommManager
-from IPython.utils.path import get_home_dir
-from traitlets.config import Config
+from IPython.core import page
+from IPython.core.autocall import ZMQExitAutocall
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell, InteractiveShellABC
+from IPython.core.usage import default_banner
+from traitlets import Any as AnyTrait
+from traitlets import CBool, Instance, Type, default
 
-from pyodide_kernel.bridge.messages import Message
-from pyodide_kernel.guest import patches
-from pyodide_kernel.guest.comm import Comms
-from pyodide_kernel.guest.display import Outlet
-from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.interactive import GuestShell, ZMQInteractiveShell
-from pyodide_kernel.guest.parent import Parent
-from pyodide_kernel.guest.requests import Dispatcher
-from pyodide_kernel.guest.streams import Streams
+from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
+from pyodide_kernel.guest.errors import bounded, group_lines
+from pyodide_kernel.guest.history import SessionHistory
+from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
+from pyodide_kernel.guest.patches import NoProcessesError
 
-
-class KernelObject:
-    """`get_ipython().kernel`: the little of ipykernel's kernel that libraries look for.
-
-    ipywidgets reads the message id of the running cell from `get_parent()`, older libraries from
-    `_parent_header`; others look for `shell` and `comm_manager`.
-    """
-
-    implementation = "pyodide-kernel"
-    eventloop = None
-
-    def __init__(self, shell: GuestShell, comm_manager: CommManager, parent: Parent) -> None:
-        self.shell = shell
-        self.comm_manager = comm_manager
-        self._parent = parent
-
-    def get_parent(self, _channel: str | None = None) -> dict[str, Any]:
-        """The request that the running code belongs to, as far as the guest knows it."""
-        message_id = self._parent.current_id()
-        if not message_id:
-            return {}
-        header = {"msg_id": message_id, "msg_type": "execute_request"}
-        return {"header": header, "msg_id": message_id, "parent_header": {}, "metadata": {}}
-
-    @property
-    def _parent_header(self) -> Mapping[str, Any]:
-        return self.get_parent()
+ENVIRONMENT = {
+    # A terminal that understands colours, for libraries that ask.
+    "TERM": "xterm-color",
+    "CLICOLOR": "1",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    # No pager can run.
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    # Figures appear without a magic.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
 
 
-class GuestKernel:
-    """The shell, its streams, comms and patches, and the requests they answer."""
+class GuestShell(InteractiveShell):
+    """IPython whose every output is a message, whose input is a question to the front end."""
 
-    def __init__(
-        self, host: Host, *, patch_platform: bool = True, ipython_dir: str | None = None
-    ) -> None:
-        parent = Parent()
-        self.streams = Streams(host, parent)
-        self._former_streams = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = self.streams.stdout, self.streams.stderr
-        outlet = Outlet(host, parent, self.streams)
-        self.comms = Comms(outlet)
-        self._undo_comms = self.comms.install()
-        self.shell = _make_shell(outlet, host, ipython_dir)
-        self.shell.kernel = self.comms.kernel = KernelObject(self.shell, self.comms.manager, parent)
-        self._patches = patches.install(host, self.shell, patch_platform=patch_platform)
-        self._dispatcher = Dispatcher(self.shell, host, parent=parent, comms=self.comms)
+    outlet = Instance(Outlet)
+    host = AnyTrait()
+    kernel = AnyTrait()
 
-    @property
-    def execution_count(self) -> int:
-        """Number of the next cell that is kept in the history."""
-        count: int = self.shell.execution_count
-        return count
+    displayhook_class = Type(GuestDisplayHook)  # type: ignore[assignment]  # IPython's pattern
+    display_pub_class = Type(GuestDisplayPublisher)  # type: ignore[assignment]  # IPython's pattern
+    exiter = Instance(ZMQExitAutocall)
+    autoindent = CBool(False)
+    readline_use = CBool(False)
 
-    def handle(self, message: Message) -> None:
-        """Run one request, or take one comm message, and send its reply after all its output."""
-        self._dispatcher.handle(message)
+    displayhook: GuestDisplayHook
+    history: SessionHistory
+    keepkernel_on_exit: bool | None = None
+    allow_stdin = False
+    interrupted = False
+    """An interrupt cancelled what the running cell waited for."""
 
-    def flush(self) -> None:
-        """Send what was printed and waits; safe in a signal handler."""
-        self.streams.flush()
+    last_error: tuple[str, str, list[str]] | None = None
+    """Name, value and traceback of the last `error` of the running cell."""
 
-    def forget(self) -> None:
-        """Forget the cells run so far, to warm the interpreter up, and their variables."""
-        self.shell.reset(new_session=True)
-        self.shell.execution_count = 1
+    failed_while_displaying = False
 
-    def begin_session(self) -> None:
-        """Make fresh what a memory snapshot must not repeat.
+    # --- set up -----------------------------------------------------------------------------------
 
-        Call it after environment, working directory and `sys.argv` are those of the session.
+    @default("exiter")
+    def _default_exiter(self) -> ZMQExitAutocall:
+        return ZMQExitAutocall(self)
+
+    @default("banner1")
+    def _default_banner1(self) -> str:
+        banner: str = default_banner
+        return banner
+
+    @default("loop_runner")
+    def _default_loop_runner(self) -> Any:
+        # The map is what `%autoawait asyncio` looks into.
+        self.loop_runner_map = {**self.loop_runner_map, "asyncio": (self.run_async_cell, True)}
+        return self.run_async_cell
+
+    def init_environment(self) -> None:
+        """Tell libraries what can be shown here; what the session sets itself stands."""
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+
+    def init_virtualenv(self) -> None:
+        """There are none here."""
+
+    def init_history(self) -> None:
+        """History of this session, in memory."""
+        self.history = self.history_manager = SessionHistory(shell=self, parent=self)
+        self.configurables.append(self.history)  # type: ignore[arg-type]  # a list of any kind
+
+    def init_hooks(self) -> None:
+        """Page through payloads."""
+        super().init_hooks()
+        self.set_hook("show_in_pager", page.as_hook(self.show_in_pager), 99)
+
+    def init_magics(self) -> None:
+        """IPython's magics and the kernel's."""
+        super().init_magics()
+        self.register_magics(KernelMagics)
+        self.magics_manager.register_alias("ed", "edit")
+        refuse_scripts(self)
+
+    # --- running cells ----------------------------------------------------------------------------
+
+    def run_async_cell(self, cell: Awaitable[ExecutionResult]) -> ExecutionResult:
+        """Drive a cell with a top-level await to its end; IPython calls this for such cells.
+
+        The host may raise KeyboardInterrupt although IPython has ended the cell, its error shown
+        (see `as_interrupt`): then the cell's own outcome stands.
         """
-        self.streams.begin_session()
-        random.seed()
-        if "numpy.random" in sys.modules:
-            sys.modules["numpy.random"].seed()
-        # Names and ids that derive from generators seeded, or read, before the snapshot.
-        tempfile._name_sequence = None  # type: ignore[attr-defined]  # private
-        tempfile.tempdir = None
-        uuid._node = None  # type: ignore[attr-defined]  # private
-        self.shell.init_environment()
-        self.shell.home_dir = get_home_dir()
-        self.shell.starting_dir = os.getcwd()  # noqa: PTH109  # IPython keeps a str
-        self.shell.history.dir_hist[:] = [Path.cwd()]
+        ended: list[ExecutionResult] = []
 
-    def close(self) -> None:
-        """Give back everything that was replaced in this interpreter; for tests."""
-        self._patches.undo()
-        self._undo_comms()
-        self.shell.restore_sys_module_state()
-        type(self.shell).clear_instance()
-        sys.stdout, sys.stderr = self._former_streams
+        async def run() -> None:
+            ended.append(await cell)
+
+        try:
+            self.host.run_sync(run())
+        except KeyboardInterrupt:
+            if not ended:
+                raise
+        return ended[0]
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell, sync or async, and fire all its hooks."""
+        self.last_error = None
+        self._last_traceback: list[str] | None = None
+        self.failed_while_displaying = False
+        self.displayhook.formatting = False
+        return super().run_cell(*args, **kwargs)
+
+    @contextmanager
+    def _tee(self, channel: str) -> Iterator[None]:
+        """Nothing: IPython would keep all that a cell prints, and slow every print down.
+
+        It does so for `%notebook`, which here saves everything but printed text.
+        """
+        yield
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Show an exception.
+
+        Exception groups become an `error` like any other exception; IPython prints them to stderr.
+        """
+        _, value, trace = exc_tuple or sys.exc_info()
+        if isinstance(value, BaseExceptionGroup):
+            self._get_exc_info((type(value), value, trace))  # so that %debug and %tb find it
+            self._showtraceback(type(value), value, group_lines(value))
+            if self.call_pdb:
+                self.debugger(force=True)
+            return
+        shown = value and self.as_interrupt(value)
+        if shown is not value:
+            exc_tuple = (type(shown), shown, trace)
+        super().showtraceback(exc_tuple, *args, **kwargs)
+
+    def as_interrupt(self, error: BaseException) -> BaseException:
+        """The error itself, or the KeyboardInterrupt behind a wait that an interrupt cancelled.
+
+        IPython catches the CancelledError inside the cell, where nothing tells why it came.
+        """
+        if self.interrupted and isinstance(error, asyncio.CancelledError):
+            return KeyboardInterrupt().with_traceback(error.__traceback__)
+        return error
+
+    def _showtraceback(self, etype: type, evalue: Any, stb: list[str]) -> None:
+        name, value, lines = bounded(etype.__name__, str(evalue), list(stb))
+        if self.displayhook.formatting:
+            self.failed_while_displaying = True
+        self.last_error = (name, value, lines)
+        self._last_traceback = lines
+        self.outlet.send("error", {"ename": name, "evalue": value, "traceback": lines})
+
+    def show_in_pager(
+        self, text: Any, start: int = 0, screen_lines: int = 0, pager_cmd: str | None = None
+    ) -> None:
+        """Give text, or a bundle of several forms of it, to the front end's pager."""
+        data = text if isinstance(text, dict) else {"text/plain": text}
+        self._payload({"source": "page", "data": data, "start": max(0, start)})
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        """Put text into the next cell, or with `replace` into this one."""
+        self._payload({"source": "set_next_input", "text": s, "replace": replace})
+
+    def ask_exit(self) -> None:
+        """Ask the front end to end the kernel, or with `exit(keep_kernel=True)` to leave it."""
+        self.exit_now = not self.keepkernel_on_exit
+        self._payload({"source": "ask_exit", "keepkernel": bool(self.keepkernel_on_exit)})
+
+    def _payload(self, payload: dict[str, Any]) -> None:
+        assert self.payload_manager is not None
+        self.payload_manager.write_payload(payload)
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def raw_input(self, prompt: object = "", /) -> str:
+        """Ask the user for a line; this is `input` in the guest."""
+        return self._ask(str(prompt), password=False)
+
+    def getpass(
+        self, prompt: str = "Password: ", stream: Any = None, *, echo_char: str | None = None
+    ) -> str:
+        """Ask the user for a password; this is `getpass.getpass` in the guest."""
+        if stream is not None:
+            warnings.warn("getpass's `stream` is ignored in a kernel", UserWarning, stacklevel=2)
+        return self._ask(prompt, password=True)
+
+    def _ask(self, prompt: str, *, password: bool) -> str:
+        if not self.allow_stdin:
+            raise StdinNotImplementedError(
+                f"{'getpass' if password else 'input'} was called, but this front end does not "
+                "support questions to the user (allow_stdin is false)"
+            )
+        self.outlet.streams.flush()
+        answer = self.host.ask("input_request", {"prompt": prompt, "password": password})
+        if answer.get("status") == "ok":
+            return str(answer["value"])
+        name, text = answer.get("ename"), str(answer.get("evalue", ""))
+        kind = {"EOFError": EOFError, "KeyboardInterrupt": KeyboardInterrupt}.get(str(name))
+        raise kind(text) if kind else RuntimeError(f"the question was not answered: {name} {text}")
+
+    # --- what does not exist here -----------------------------------------------------------------
+
+    def system(self, cmd: str) -> None:
+        """Refuse: `!command` needs a process."""
+        raise NoProcessesError(f"!{cmd.strip()}")
+
+    system_piped = system_raw = system
+
+    def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
+        """Refuse: `!!command` needs a process."""
+        raise NoProcessesError(f"!{cmd.strip()}")
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Nothing to enable; say so if somebody asks for a window."""
+        if gui not in (None, "inline", "agg", "none"):
+            warnings.warn(f"there are no windows in WebAssembly: {gui!r} is ignored", stacklevel=2)
+
+    def enable_matplotlib(self, gui: str | None = None) -> Any:
+        """Show figures inline, unless another backend is named."""
+        return super().enable_matplotlib(gui or "inline")
 
 
-def make_shell(
-    host: Host, *, patch_platform: bool = True, ipython_dir: str | None = None
-) -> GuestKernel:
-    """The guest of this interpreter: its shell, its streams, comms and patches, all connected.
-
-    It opens no file and reads nothing that belongs to a session (see `begin_session`), so that it
-    may live in a memory snapshot. `patch_platform=False` leaves out what only WebAssembly needs.
-    """
-    return GuestKernel(host, patch_platform=patch_platform, ipython_dir=ipython_dir)
+class ZMQInteractiveShell(GuestShell):
+    """GuestShell under the name by which rich, pandas and others recognise a Jupyter kernel."""
 
 
-def _make_shell(outlet: Outlet, host: Host, ipython_dir: str | None) -> GuestShell:
-    """The one shell of this interpreter."""
-    # tqdm takes a shell without this key for a terminal (tqdm/tqdm pull request 1628).
-    config = Config({"IPKernelApp": {"tqdm": "a kernel"}})
-    shell = ZMQInteractiveShell.instance(
-        outlet=outlet, host=host, ipython_dir=ipython_dir, config=config
-    )
-    assert isinstance(shell, GuestShell)
-    return shell
+InteractiveShellABC.register(GuestShell)

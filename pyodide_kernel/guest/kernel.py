@@ -1,0 +1,141 @@
+"""The guest's kernel, put together: what `entry.py` makes once and hands every message to."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from comm.base_comm import CommManager
+from IPython.utils.path import get_home_dir
+from traitlets.config import Config
+
+from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.guest import patches
+from pyodide_kernel.guest.comm import Comms
+from pyodide_kernel.guest.display import Outlet
+from pyodide_kernel.guest.host import Host
+from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
+from pyodide_kernel.guest.parent import Parent
+from pyodide_kernel.guest.requests import Dispatcher
+from pyodide_kernel.guest.streams import Streams
+
+
+class KernelObject:
+    """`get_ipython().kernel`: the little of ipykernel's kernel that libraries look for.
+
+    ipywidgets reads the message id of the running cell from `get_parent()`, older libraries from
+    `_parent_header`; others look for `shell` and `comm_manager`.
+    """
+
+    implementation = "pyodide-kernel"
+    eventloop = None
+
+    def __init__(self, shell: GuestShell, comm_manager: CommManager, parent: Parent) -> None:
+        self.shell = shell
+        self.comm_manager = comm_manager
+        self._parent = parent
+
+    def get_parent(self, _channel: str | None = None) -> dict[str, Any]:
+        """The request that the running code belongs to, as far as the guest knows it."""
+        message_id = self._parent.current_id()
+        if not message_id:
+            return {}
+        header = {"msg_id": message_id, "msg_type": "execute_request"}
+        return {"header": header, "msg_id": message_id, "parent_header": {}, "metadata": {}}
+
+    @property
+    def _parent_header(self) -> Mapping[str, Any]:
+        return self.get_parent()
+
+
+class GuestKernel:
+    """The shell, its streams, comms and patches, and the requests they answer.
+
+    Making one opens no file and keeps nothing that belongs to a session (see `begin_session`), so
+    that it may live in a memory snapshot. `patch_platform=False` leaves out what only WebAssembly
+    needs.
+    """
+
+    def __init__(
+        self, host: Host, *, patch_platform: bool = True, ipython_dir: str | None = None
+    ) -> None:
+        parent = Parent()
+        self.streams = Streams(host, parent)
+        self._former_streams = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = self.streams.stdout, self.streams.stderr
+        outlet = Outlet(host, parent, self.streams)
+        self.comms = Comms(outlet)
+        self._undo_comms = self.comms.install()
+        self.shell = _make_shell(outlet, host, ipython_dir)
+        self.shell.kernel = self.comms.kernel = KernelObject(self.shell, self.comms.manager, parent)
+        self._patches = patches.install(host, self.shell, patch_platform=patch_platform)
+        self._dispatcher = Dispatcher(self.shell, host, parent=parent, comms=self.comms)
+
+    @property
+    def execution_count(self) -> int:
+        """Number of the next cell that is kept in the history."""
+        count: int = self.shell.execution_count
+        return count
+
+    def handle(self, message: Message) -> None:
+        """Run one request, or take one comm message, and send its reply after all its output."""
+        self._dispatcher.handle(message)
+
+    def flush(self) -> None:
+        """Send what was printed and waits; safe in a signal handler."""
+        self.streams.flush()
+
+    def note_interrupt(self) -> None:
+        """Say that an interrupt cancels what the running cell waits for.
+
+        The CancelledError that comes out of it is then shown as the KeyboardInterrupt that it is.
+        """
+        self.shell.interrupted = True
+
+    def forget(self) -> None:
+        """Forget the cells run so far, to warm the interpreter up, and their variables."""
+        self.shell.reset(new_session=True)
+        self.shell.execution_count = 1
+
+    def begin_session(self) -> None:
+        """Make fresh what a memory snapshot must not repeat.
+
+        Call it after environment, working directory and `sys.argv` are those of the session.
+        """
+        self.streams.begin_session()
+        random.seed()
+        if "numpy.random" in sys.modules:
+            sys.modules["numpy.random"].seed()
+        # Names and ids that derive from generators seeded, or read, before the snapshot.
+        tempfile._name_sequence = None  # type: ignore[attr-defined]  # private
+        tempfile.tempdir = None
+        uuid._node = None  # type: ignore[attr-defined]  # private
+        self.shell.init_environment()
+        self.shell.home_dir = get_home_dir()
+        self.shell.starting_dir = os.getcwd()  # noqa: PTH109  # IPython keeps a str
+        self.shell.history.dir_hist[:] = [Path.cwd()]
+
+    def close(self) -> None:
+        """Give back everything that was replaced in this interpreter; for tests."""
+        self._patches.undo()
+        self._undo_comms()
+        self.shell.restore_sys_module_state()
+        type(self.shell).clear_instance()
+        sys.stdout, sys.stderr = self._former_streams
+
+
+def _make_shell(outlet: Outlet, host: Host, ipython_dir: str | None) -> GuestShell:
+    """The one shell of this interpreter."""
+    # tqdm takes a shell without this key for a terminal (tqdm/tqdm pull request 1628).
+    config = Config({"IPKernelApp": {"tqdm": "a kernel"}})
+    shell = ZMQInteractiveShell.instance(
+        outlet=outlet, host=host, ipython_dir=ipython_dir, config=config
+    )
+    assert isinstance(shell, GuestShell)
+    return shell
