@@ -26,8 +26,8 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
+from pyodide_kernel.guest.kernel import GuestKernel
 from pyodide_kernel.guest.parent import parent_id
-from pyodide_kernel.guest.shell import make_shell
 
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
 """Frames of these are never interrupted by an exception."""
@@ -61,13 +61,15 @@ class PyodideHost:
         self._questions = 0
         self._waits: list[Wait] = []
         self._flush: Callable[[], None] = lambda: None
+        self._note_interrupt: Callable[[], None] = lambda: None
         self._flush_scheduled = False
         self.busy = 0
         """How many requests are being worked on, those that wait included."""
 
-    def bind_flush(self, flush: Callable[[], None]) -> None:
-        """Say how buffered output is sent."""
-        self._flush = flush
+    def bind(self, kernel: GuestKernel) -> None:
+        """Connect the kernel, which is made with this host."""
+        self._flush = kernel.flush
+        self._note_interrupt = kernel.note_interrupt
 
     def emit(self, message: Message) -> None:
         """Send a message."""
@@ -126,9 +128,12 @@ class PyodideHost:
             self._run_sync(done)
         finally:
             self._waits.remove(wait)
-        if wait.interrupted:
-            raise _as_interrupt(task) from None
-        return task.result()
+        try:
+            return task.result()
+        except asyncio.CancelledError as error:
+            if not wait.interrupted:
+                raise
+            raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
 
     def mark_dirty(self) -> None:
         """Output waits in a buffer: have it sent soon, by the broker's tick or the event loop."""
@@ -174,6 +179,7 @@ class PyodideHost:
         """End the innermost wait, if there is one."""
         if not self._waits:
             return
+        self._note_interrupt()
         if not self._waits[-1].interrupt():
             # What it waited for is done; the code behind it is next, and gets the interrupt.
             self._doors.rearmInterrupt()
@@ -181,6 +187,7 @@ class PyodideHost:
     def end_wait(self) -> None:
         """A task ended in KeyboardInterrupt: the cell that waits, for it or not, ends too."""
         if self._waits:
+            self._note_interrupt()
             self._waits[-1].interrupt()
 
     def _settle(self) -> None:
@@ -191,15 +198,6 @@ class PyodideHost:
         self.busy -= 1
         if not self.busy:
             self._doors.takeInterrupt()
-
-
-def _as_interrupt(task: asyncio.Future[Any]) -> KeyboardInterrupt:
-    """What an interrupt makes of a task that it cancelled, with the traceback of where that was."""
-    try:
-        task.result()
-    except BaseException as error:
-        return KeyboardInterrupt().with_traceback(error.__traceback__)
-    return KeyboardInterrupt()
 
 
 def _is_user_code(frame: FrameType | None) -> bool:
@@ -242,8 +240,8 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     host = PyodideHost(doors)
     _patch_pyodide(host)
-    kernel = make_shell(host)
-    host.bind_flush(kernel.flush)
+    kernel = GuestKernel(host)
+    host.bind(kernel)
     signal.signal(signal.SIGINT, host.on_sigint)
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
     # Pyodide puts paths of the host's program there.
