@@ -18,7 +18,7 @@ from pyodide_kernel.bridge.messages import (
 
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _BYTES = (bytes, bytearray, memoryview)
-_MAX_ESCAPE = 6  # JSON writes one character as at most \uXXXX, two of them for an astral one
+_MAX_ESCAPE = 12  # JSON writes one character as at most two \uXXXX
 
 
 class MessageTooLargeError(ValueError):
@@ -103,7 +103,7 @@ def check_size(message: Message) -> Message:
 
 
 def _characters(value: Any) -> int:
-    """About how long the JSON text of a plain value is, never less than a sixth of it."""
+    """About how long the JSON text of a plain value is, never less than a twelfth of it."""
     if isinstance(value, str):
         return len(value) + 4
     if isinstance(value, Mapping):

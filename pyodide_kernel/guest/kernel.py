@@ -20,9 +20,9 @@ from pyodide_kernel.guest import patches
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.display import Outlet
 from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
 from pyodide_kernel.guest.parent import Parent
 from pyodide_kernel.guest.requests import Dispatcher
+from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
 from pyodide_kernel.guest.streams import Streams
 
 

@@ -15,9 +15,9 @@ from pyodide_kernel.bridge.messages import COMM_TYPES, MESSAGE_TYPES, Message
 from pyodide_kernel.guest import errors
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.shell import GuestShell
 from pyodide_kernel.guest.jsonable import MessageTooLargeError, check_size, jsonable
 from pyodide_kernel.guest.parent import Parent
+from pyodide_kernel.guest.shell import GuestShell
 
 Content = dict[str, Any]
 

@@ -192,10 +192,9 @@ class _Batch:
         """
         if self.urgent and text.endswith("\n"):
             return -1
-        if self.urgent and len(self.parts) < MAX_PIECES:
-            return 0
-        self.urgent = False
-        return FLUSH_CHARS - sum(map(len, self.parts))
+        room = FLUSH_CHARS - sum(map(len, self.parts))
+        self.urgent = self.urgent and len(self.parts) < MAX_PIECES
+        return min(room, 0) if self.urgent else room
 
     def send(self) -> None:
         """Send what waits. A second call in the middle of one leaves the rest to a later tick."""

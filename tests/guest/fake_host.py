@@ -1,0 +1,74 @@
+"""A host without a pipe: keeps what the guest says, answers what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from pyodide_kernel.bridge.messages import Message, check_content, encode_body
+
+
+class FakeHost:
+    """Implements `Host` for tests: a list, a queue of answers and a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.answers: deque[Mapping[str, Any] | BaseException] = deque()
+        self.sleeps: list[float] = []
+        self.now = 1000.0
+        self.dirty = 0
+        self.loop = asyncio.new_event_loop()
+        self.while_waiting: Callable[[], None] = lambda: None
+        self.waiting: asyncio.Future[Any] | None = None
+
+    def clear(self) -> None:
+        self.messages.clear()
+        self.answers.clear()
+        self.sleeps.clear()
+        self.now += 100.0
+        self.dirty = 0
+        self.while_waiting = lambda: None
+
+    def emit(self, message: Message) -> None:
+        check_content(message.msg_type, message.content)
+        encode_body(message)
+        self.messages.append(message)
+
+    def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.emit(Message(msg_type=msg_type, id="question", content=content))
+        answer = self.answers.popleft()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+    def run_sync(self, awaitable: Awaitable[Any]) -> Any:
+        async def wait() -> Any:
+            self.waiting = asyncio.ensure_future(awaitable)
+            self.loop.call_soon(self.while_waiting)
+            return await self.waiting
+
+        return self.loop.run_until_complete(wait())
+
+    def run_tasks(self) -> None:
+        """Let the tasks that cells left behind run on."""
+        self.loop.run_until_complete(asyncio.sleep(0.001))
+
+    def mark_dirty(self) -> None:
+        self.dirty += 1
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def texts(self, name: str = "stdout") -> list[str]:
+        """What each message of a stream holds."""
+        return [
+            message.content["text"]
+            for message in self.messages
+            if message.msg_type == "stream" and message.content["name"] == name
+        ]
