@@ -32,6 +32,8 @@ from pyodide_kernel.guest.parent import parent_id
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
 """Frames of these are never interrupted by an exception."""
 
+_STANDARD_LIBRARY = (f"{Path(os.__file__).parent}/", "<frozen ")
+
 _USER_CODE = (InteractiveShell.run_code.__code__, asyncio.Handle._run.__code__)
 """A frame below one of these is run by the user: of a cell, or of a task or callback."""
 
@@ -201,14 +203,24 @@ class PyodideHost:
 
 
 def _is_user_code(frame: FrameType | None) -> bool:
+    """Whether an exception raised in this frame meets nobody but the user's own code.
+
+    A frame of the standard library counts as its caller's: `abc` may work for a user's
+    `isinstance` or for Pyodide in the middle of a conversion.
+    """
+    while frame is not None and _module(frame) not in _OWN_MODULES and _is_standard(frame):
+        frame = frame.f_back
     if frame is None or _module(frame) in _OWN_MODULES:
         return False
-    outer: FrameType | None = frame
-    while outer is not None:
-        if outer.f_code in _USER_CODE:
+    while frame is not None:
+        if frame.f_code in _USER_CODE:
             return True
-        outer = outer.f_back
+        frame = frame.f_back
     return False
+
+
+def _is_standard(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_STANDARD_LIBRARY)
 
 
 def _module(frame: FrameType) -> str:
