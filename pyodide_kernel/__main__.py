@@ -1,0 +1,52 @@
+"""The command line: run a kernel, install one, look for what is wrong.
+
+Only what a command needs is imported, and only then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code. Errors that we know are one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except PyodideKernelError as error:
+        sys.stderr.write(f"pyodide-kernel: {error}\n")
+        return USAGE_ERROR if isinstance(error, ConfigurationError) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else ""
+    if command == "install":
+        from pyodide_kernel.install import install
+
+        return install(arguments[1:])
+    if command == "doctor":
+        from pyodide_kernel.doctor import doctor
+
+        return doctor(arguments[1:])
+    return run_kernel(arguments)
+
+
+def run_kernel(arguments: list[str]) -> int:
+    """Run a kernel until it is shut down."""
+    from pyodide_kernel.options import parse_kernel_options
+
+    options = parse_kernel_options(arguments, os.environ)
+
+    from pyodide_kernel.app import run
+
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

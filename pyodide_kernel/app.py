@@ -1,0 +1,236 @@
+"""The kernel as a process: ipykernel's sockets, heartbeat and connection file around our kernel."""
+
+# mypy: disallow-untyped-calls=False
+# ipykernel's and IPython's functions have no annotations.
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import zmq
+from ipykernel.control import ControlThread
+from ipykernel.iostream import IOPubThread
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_client.session import Session
+from jupyter_core.paths import jupyter_config_path
+from tornado.ioloop import IOLoop
+from traitlets import Dict, TraitError, Type
+from traitlets.config import Application, Config, Configurable
+from traitlets.config.loader import DeferredConfigString
+from zmq.eventloop.zmqstream import ZMQStream
+
+from pyodide_kernel.connection import check_connection_file
+from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
+from pyodide_kernel.kernel import PyodideKernel
+from pyodide_kernel.options import Assignment, KernelOptions
+from pyodide_kernel.session import KernelSession
+
+END_SIGNALS: Final = ("SIGTERM", "SIGHUP")
+"""They end the process like a shutdown request; SIGHUP does not exist on Windows."""
+
+
+class PyodideKernelApp(IPKernelApp):
+    """ipykernel's app without what belongs to a Python in the same process.
+
+    No IPython profile, no shell, no subshell thread, no debugger; the process's own stdout and
+    stderr stay what they are.
+    """
+
+    name = "pyodide-kernel"
+    classes = [PyodideKernel, KernelSession]  # type: ignore[assignment]  # noqa: RUF012  # traitlets
+    aliases = Dict({})
+    flags = Dict({})
+    kernel_class = Type(PyodideKernel, klass=PyodideKernel)
+    raise_config_file_errors = True
+
+    ended_by: int | None = None
+    """The signal that ended the process, if one did."""
+    exit_code = 0
+    closed = False
+
+    def _session_default(self) -> Session:
+        return KernelSession(parent=self)
+
+    # Configuration
+
+    def configure(self, options: KernelOptions) -> None:
+        """Take over the options. Raises ConfigurationError.
+
+        The command line wins over the environment, that over the kernelspec, that over the
+        configuration file.
+        """
+        try:
+            self._load_configuration(options.config_file)
+            for assignments in (options.baked, options.environment, options.command_line):
+                self.update_config(self._config_of(assignments))
+            if options.log_level:
+                self.log_level = options.log_level
+        except TraitError as error:
+            raise ConfigurationError(str(error)) from error
+        self.connection_file = options.connection_file or ""
+
+    def _load_configuration(self, path: str | None) -> None:
+        file = Path(path) if path else Path(self.config_file_name)
+        if path and not file.exists():
+            raise ConfigurationError(f"There is no configuration file {path}")
+        folders = [str(file.parent)] if path else jupyter_config_path()
+        try:
+            Application.load_config_file(self, file.name, path=folders)
+        except Exception as error:  # it is Python and may raise anything
+            reason = f"{type(error).__name__}: {error}"
+            raise ConfigurationError(f"Configuration file {file} fails: {reason}") from error
+
+    def _config_of(self, assignments: Sequence[Assignment]) -> Config:
+        config = Config()
+        for target, value in assignments:
+            section, _, trait = target.partition(".")
+            if trait not in self._settable(section):
+                raise ConfigurationError(f"--{target}: there is no such setting")
+            config[section][trait] = (
+                DeferredConfigString(value) if isinstance(value, str) else value
+            )
+        return config
+
+    def _settable(self, section: str) -> Mapping[str, Any]:
+        """The traits that `--section.trait` may name."""
+        for base in {*type(self).mro(), *PyodideKernel.mro(), *KernelSession.mro()}:
+            if base.__name__ == section and issubclass(base, Configurable):
+                return dict(base.class_traits(config=True))
+        return {}
+
+    # Start
+
+    def initialize(self, argv: Any = None) -> None:
+        """Bind the sockets and make the kernel. Raises PyodideKernelError.
+
+        `argv` is there for the base class's sake; `configure` comes before.
+        """
+        self.init_connection_file()
+        self.init_poller()
+        try:
+            self.init_sockets()
+            self.init_heartbeat()
+            self.write_connection_file()
+        except (zmq.ZMQError, OSError) as error:
+            raise ConfigurationError(
+                f"Can't open the channels of {self.abs_connection_file}: {error}"
+            ) from error
+        self.log_connection_info()
+        self.init_signal()
+        self.init_kernel()
+
+    def init_connection_file(self) -> None:
+        """Read the connection file, or prepare to write one that does not exist yet."""
+        if Path(self.connection_file).exists():
+            check_connection_file(Path(self.connection_file))
+        try:
+            super().init_connection_file()
+        except OSError as error:
+            raise ConfigurationError(
+                f"Can't write the connection file {self.abs_connection_file}: {error.strerror}"
+            ) from error
+
+    def init_control(self, context: zmq.Context[Any]) -> None:
+        """The control channel alone: no debugger socket, no thread for subshells."""
+        self.control_socket = context.socket(zmq.ROUTER)
+        self.control_socket.linger = 1000
+        self.control_socket.router_handover = 1
+        self._apply_curve_server_options(self.control_socket)
+        self.control_port = self._bind_socket(self.control_socket, self.control_port)
+        self.control_thread = ControlThread(daemon=True)
+
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        """The iopub channel, without a limit after which messages to slow clients are lost.
+
+        What may pile up is bounded by the output limit of a cell. There is no pipe for forked
+        processes either: nothing forks here, and it would listen on a TCP port.
+        """
+        self.iopub_socket = context.socket(zmq.XPUB)
+        self.iopub_socket.linger = 1000
+        self.iopub_socket.sndhwm = 0
+        self._apply_curve_server_options(self.iopub_socket)
+        self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
+        self.configure_tornado_logger()
+        self.iopub_thread = IOPubThread(self.iopub_socket, session=self.session)
+        self.iopub_thread.start()
+        self.iopub_socket = self.iopub_thread.background_socket
+
+    def log_connection_info(self) -> None:
+        """Log it, and note the ports for connect_request; the base class prints to stdout too."""
+        self.log.info("To connect another client: --existing %s", self.connection_file)
+        names = ("shell", "iopub", "stdin", "hb", "control")
+        self._ports = {name: getattr(self, f"{name}_port") for name in names}
+
+    def init_signal(self) -> None:
+        """Ctrl-C reaches the cell as a message; other signals end the process in good order."""
+        with contextlib.suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for name in END_SIGNALS:
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), self._end_by_signal)
+
+    def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
+        self.ended_by = number
+        IOLoop.current().add_callback_from_signal(IOLoop.current().stop)
+
+    def init_kernel(self) -> None:
+        """Make the kernel with the sockets that it has a use for."""
+        shell_stream = ZMQStream(self.shell_socket)
+        control_stream = ZMQStream(self.control_socket, self.control_thread.io_loop)
+        self.control_thread.start()
+        try:
+            self.kernel = self.kernel_class.instance(
+                parent=self,
+                session=self.session,
+                control_stream=control_stream,
+                control_thread=self.control_thread,
+                shell_stream=shell_stream,
+                iopub_thread=self.iopub_thread,
+                iopub_socket=self.iopub_socket,
+                stdin_socket=self.stdin_socket,
+                log=self.log,
+            )
+        except TraitError as error:
+            raise ConfigurationError(str(error)) from error
+        self.kernel.record_ports({f"{name}_port": port for name, port in self._ports.items()})
+
+    def start(self) -> None:
+        """Run until shutdown."""
+        if self.poller is not None:
+            self.poller.start()
+        self.kernel.start()
+        self.io_loop = IOLoop.current()
+        self.io_loop.start()
+        self.close()
+
+    def close(self) -> None:
+        """End the guest, then close the sockets; safe to call again."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.kernel is not None:
+            self.kernel.close()
+            self.exit_code = self.kernel.exit_code
+        super().close()
+
+
+def run(options: KernelOptions) -> int:
+    """Run a kernel until it is shut down; the exit code. Raises PyodideKernelError."""
+    app = PyodideKernelApp.instance()
+    app.configure(options)
+    try:
+        app.initialize()
+        app.start()
+    except PyodideKernelError:
+        app.close()
+        raise
+    if app.ended_by is not None:
+        signal.signal(app.ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), app.ended_by)
+    return app.exit_code

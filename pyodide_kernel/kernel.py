@@ -1,0 +1,477 @@
+"""The kernel: requests of Jupyter clients to the bridge, outputs of the guest to iopub.
+
+Threads, and what they may touch (docs/architecture.md):
+
+* the shell loop (main thread): everything about shell requests, one after the other;
+* the control thread: interrupt, shutdown, kernel_info, never waiting for the guest;
+* the bridge's thread: the `_on_…` callbacks; publishes outputs, keeps the prompt number;
+* the stdin thread and the history thread, each behind its class.
+"""
+
+# mypy: disallow-untyped-calls=False
+# ipykernel's and IPython's functions have no annotations.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, ParamSpec
+
+from ipykernel._version import kernel_protocol_version
+from ipykernel.kernelbase import Kernel
+from jupyter_client.session import Session
+from traitlets import Any as AnyTrait
+from traitlets import Float, Instance, Integer, Unicode, default
+from zmq.eventloop.zmqstream import ZMQStream
+
+from pyodide_kernel import __version__, content
+from pyodide_kernel.bridge.boot import deno_bridge
+from pyodide_kernel.bridge.bridge import Bridge, Death, new_id
+from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.bridge.messages import COMM_TYPES, Message
+from pyodide_kernel.errors import DeadKernelError, PyodideKernelError
+from pyodide_kernel.history import History, default_path
+from pyodide_kernel.kernel_info import banner, help_links, language_info
+from pyodide_kernel.outputs import Outputs
+from pyodide_kernel.parents import Parent, Parents
+from pyodide_kernel.publisher import Publisher
+from pyodide_kernel.runtime import Manifest, load_manifest
+from pyodide_kernel.shell_queue import Received, ShellQueue
+from pyodide_kernel.stdin import StdinChannel
+
+POLITE_SHUTDOWN_S: Final = 1.0
+"""How long the guest may take for its atexit functions when the kernel shuts down."""
+
+NEVER_ON_CONTROL: Final = ("execute_request", *content.RELAYS)
+"""They wait for the guest, and an interrupt on the same channel would wait behind them."""
+
+UNSUPPORTED: Final = (
+    "debug_request",
+    "create_subshell_request",
+    "delete_subshell_request",
+    "list_subshell_request",
+)
+
+P = ParamSpec("P")
+
+NO_TARGET: Final = {"target_name": "pyodide-kernel: none"}
+"""Asks for the comms of no target: the answer is empty, and comes after earlier comm messages."""
+
+
+class PyodideKernel(Kernel):
+    """A Jupyter kernel whose Python runs in Pyodide."""
+
+    implementation = "pyodide-kernel"
+    implementation_version = __version__
+
+    interrupt_grace = Float(
+        10.0,
+        min=0,
+        help="Seconds after an interrupt until an interpreter that still runs is killed; 0: never.",
+    ).tag(config=True)
+    hang_timeout = Float(
+        15.0, min=0, help="Seconds without a sign of life until Deno counts as hung; 0: never."
+    ).tag(config=True)
+    output_limit = Integer(
+        100_000_000, min=0, help="Bytes of output that one cell may send to clients."
+    ).tag(config=True)
+    history_file = Unicode(
+        help="SQLite file that keeps the history; default: in the user's data folder."
+    ).tag(config=True)
+
+    make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
+    manifest = Instance(Manifest)
+
+    @default("manifest")
+    def _default_manifest(self) -> Manifest:
+        return load_manifest()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        assert self.session is not None
+        assert self.shell_stream is not None
+        self._jupyter: Session = self.session
+        self._shell: ZMQStream = self.shell_stream
+        self.language_info = language_info(self.manifest)
+        self.banner = banner(self.manifest)
+        self.help_links = help_links(self.manifest)
+        self.execution_count = 1
+        """Number of the next prompt; follows the guest. Written in the bridge's thread."""
+        self.exit_code = 0
+        self._ready = False
+        self._closing = threading.Lock()
+        self._closed = False
+        self._told_cause = ""
+        self._untold_death: Death | None = None
+        self._queue = ShellQueue(self._dispatch)
+        self._parents = Parents()
+        self._publisher = Publisher(
+            session=self._jupyter, thread=self.iopub_thread, topic=self._topic
+        )
+        self._history = History(
+            Path(self.history_file) if self.history_file else default_path(), log=self.log
+        )
+        self._bridge: Bridge = self.make_bridge(
+            config=BridgeConfig(
+                interrupt_grace_s=self.interrupt_grace, hang_timeout_s=self.hang_timeout
+            ),
+            on_message=self._guarded(self._on_message),
+            on_ready=self._guarded(self._on_ready),
+            on_death=self._guarded(self._on_death),
+            on_give_up=self._guarded(self._on_give_up),
+        )
+        self._stdin = StdinChannel(
+            session=self._jupyter,
+            socket_=self.stdin_socket,
+            on_answer=self._bridge.reply,
+            log=self.log,
+        )
+        self._outputs = Outputs(
+            publisher=self._publisher,
+            parents=self._parents,
+            limit_bytes=self.output_limit,
+            ask=self._stdin.ask,
+            refuse=self._bridge.reply,
+            on_result=self._history.store_result,
+            log=self.log,
+        )
+        self._set_handlers()
+
+    def _set_handlers(self) -> None:
+        for msg_type in content.RELAYS:
+            self.shell_handlers[msg_type] = self._relay
+        for msg_type in COMM_TYPES:
+            self.shell_handlers[msg_type] = self._comm_message
+        for msg_type in NEVER_ON_CONTROL:
+            self.control_handlers[msg_type] = partial(
+                self._refuse, reason="it is answered on the shell channel only"
+            )
+        for msg_type in UNSUPPORTED:
+            self.control_handlers[msg_type] = partial(
+                self._refuse, reason="this kernel does not support it"
+            )
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Start Deno and take requests."""
+        super().start()
+        self._bridge.start()
+        self._stdin.start()
+        self._shell.on_recv(self._receive_shell, copy=False)
+        self.io_loop.add_callback(self._run)
+
+    async def _run(self) -> None:
+        await self._queue.run()
+        self.io_loop.stop()
+
+    def close(self) -> None:
+        """End the guest, Deno and our threads. From any thread, blocking; safe to call again."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._stdin.close()
+            self._bridge.close()
+            self._history.close()
+
+    async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """End the guest and Deno, answer, end the loops."""
+        parent["content"].setdefault("restart", False)
+        await super().shutdown_request(stream, ident, parent)
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """Let the guest run its atexit functions, then end everything but the sockets."""
+        self._stdin.cancel()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._end_guest, restart)
+        await loop.run_in_executor(None, self.close)
+        return {"status": "ok", "restart": restart}
+
+    def _end_guest(self, restart: bool) -> None:
+        if not self._ready or self._parents.running_cell:
+            return
+        try:
+            _, reply = self._bridge.request("shutdown_request", {"restart": restart})
+            reply.result(timeout=POLITE_SHUTDOWN_S)
+        except (PyodideKernelError, TimeoutError) as error:
+            self.log.info("The guest did not shut down by itself: %s", error)
+
+    async def _progressively_terminate_all_children(self) -> None:
+        """The bridge has ended our one child; the base class would look for more with psutil."""
+
+    # The shell channel
+
+    def _receive_shell(self, frames: Sequence[Any]) -> None:
+        """Take one message from the socket; the session checks its signature."""
+        try:
+            ident, parts = self._jupyter.feed_identities(list(frames), copy=False)
+            message = self._jupyter.deserialize(parts, content=True, copy=False)
+            self._queue.put(ident, message)
+        except (ValueError, TypeError, KeyError) as error:
+            self.log.error("Invalid message on the shell channel: %s", error)
+            return
+        if self._parents.running_cell:
+            self._pass_comm_messages()
+
+    async def _dispatch(self, received: Received) -> None:
+        parent, ident, msg_type = received.message, received.ident, received.msg_type
+        self.set_parent(ident, parent, channel="shell")  # for handlers of the base class
+        self._publish_status("busy", "shell", parent=parent)
+        try:
+            if msg_type == "execute_request" and self._queue.is_aborted(received):
+                self._send_abort_reply(self._shell, parent, ident)
+            elif handler := self.shell_handlers.get(msg_type):
+                await handler(self._shell, ident, parent)
+            else:
+                self.log.warning("Unknown message type on the shell channel: %r", msg_type)
+        except Exception:
+            self.log.exception("Failed to handle %r", msg_type)
+        finally:
+            self._publish_status_and_flush("idle", "shell", self._shell, parent)
+
+    def _publish_status_and_flush(
+        self, status: str, channel: str, stream: Any, parent: Any = None
+    ) -> None:
+        """The other way round than in the base class: a reply leaves before the idle status."""
+        stream.flush()
+        self._publish_status(status, channel, parent)
+
+    def _register(self, ident: Any, parent: Any, *, allow_stdin: bool = False) -> Parent:
+        header = json.loads(self._jupyter.pack(parent["header"]))
+        registered = Parent(id=new_id(), header=header, ident=ident, allow_stdin=allow_stdin)
+        self._parents.add(registered)
+        return registered
+
+    async def _refuse(self, stream: Any, ident: Any, parent: Any, *, reason: str) -> None:
+        msg_type = parent["header"]["msg_type"]
+        error = NotImplementedError(f"{msg_type}: {reason}")
+        reply_type = msg_type.removesuffix("_request") + "_reply"
+        self._jupyter.send(stream, reply_type, content.error_reply(error), parent, ident)
+
+    # Cells
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Run a cell in the guest; outputs are published as they come, the reply after them."""
+        metadata = self.init_metadata(parent) | {"dependencies_met": True, "engine": self.ident}
+        stop = False
+        try:
+            request = content.read_execute_request(parent["content"])
+        except ValueError as error:
+            reply = content.error_reply(error) | {"execution_count": self.execution_count}
+        else:
+            reply, died = await self._execute(request, ident, parent)
+            stop = died or (request.stop_on_error and not request.silent)
+        await self._publisher.sent()
+        metadata["status"] = reply["status"]
+        self._jupyter.send(stream, "execute_reply", reply, parent, ident, metadata=metadata)
+        if stop and reply["status"] == "error":
+            self._shell.flush()  # takes in what has reached this process by now
+            self._queue.abort(grace_s=self.stop_on_error_timeout)
+
+    async def _execute(
+        self, request: content.ExecuteRequest, ident: Any, parent: Any
+    ) -> tuple[dict[str, Any], bool]:
+        """The content of the reply, and whether the interpreter died."""
+        count = self.execution_count
+        if not request.silent:
+            self._publish_execute_input(request.code, parent, count)
+        if request.store_history:
+            self._history.store(count, request.code)
+        cell = self._register(ident, parent, allow_stdin=request.allow_stdin)
+        try:
+            with self._parents.running(cell):
+                answer = await self._run_cell(request, cell, parent.get("metadata"))
+        except PyodideKernelError as error:
+            reply = self._failed_cell(error, request, cell, count)
+            return reply, isinstance(error, DeadKernelError)
+        if self._untold_death:
+            self._tell_death(self._untold_death)
+        return content.execute_reply(answer.content, execution_count=count), False
+
+    async def _run_cell(
+        self, request: content.ExecuteRequest, cell: Parent, metadata: Any
+    ) -> Message:
+        _, future = self._bridge.request(
+            "execute_request",
+            request.for_guest(),
+            id=cell.id,
+            metadata=metadata if isinstance(metadata, dict) else {},
+        )
+        future.add_done_callback(self._follow_count)
+        self._pass_comm_messages()
+        return await asyncio.wrap_future(future)
+
+    def _follow_count(self, future: Future[Message]) -> None:
+        """In the bridge's thread, so that the count of a fresh interpreter is never overwritten."""
+        if future.cancelled() or future.exception():
+            return
+        count = future.result().content["execution_count"]
+        if count >= 0:
+            self.execution_count = count + 1
+
+    def _failed_cell(
+        self, error: PyodideKernelError, request: content.ExecuteRequest, cell: Parent, count: int
+    ) -> dict[str, Any]:
+        if self._closed:
+            return {"status": "aborted"}
+        if self._untold_death:
+            self._untold_death = None
+        elif isinstance(error, DeadKernelError):
+            self._told_cause = error.cause
+        reply = content.error_reply(error)
+        if not request.silent:
+            described = {name: reply[name] for name in ("ename", "evalue", "traceback")}
+            self._publisher.publish("error", described, parent=cell.header)
+        return reply | {"execution_count": count, "user_expressions": {}, "payload": []}
+
+    # Other requests
+
+    async def _relay(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Pass a request on to the guest and its answer back."""
+        msg_type = parent["header"]["msg_type"]
+        relay = content.RELAYS[msg_type]
+        try:
+            asked = relay.read(parent["content"])
+            answer = await self._ask(msg_type, asked, id=self._register(ident, parent).id)
+            reply = relay.answer(answer.content, asked)
+        except (ValueError, PyodideKernelError) as error:
+            reply = content.error_reply(error)
+        self._jupyter.send(stream, relay.reply_type, reply, parent, ident)
+
+    async def _ask(self, msg_type: str, asked: dict[str, Any], *, id: str = "") -> Message:
+        _, future = self._bridge.request(msg_type, asked, id=id or new_id())
+        return await asyncio.wrap_future(future)
+
+    async def history_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Answer from the history file; the guest has no part in it."""
+        try:
+            query = content.read_history_request(parent["content"])
+            reply = {"status": "ok", "history": await self._history.find(query)}
+        except ValueError as error:
+            reply = content.error_reply(error) | {"history": []}
+        self._jupyter.send(stream, "history_reply", reply, parent, ident)
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Interrupt what runs; the base class would send a signal to our process group."""
+        self._stdin.cancel()
+        self._bridge.interrupt()
+        self._jupyter.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident)
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """The truth: no debugger, no subshells, whatever is installed on the host."""
+        return {
+            "protocol_version": kernel_protocol_version,
+            "implementation": self.implementation,
+            "implementation_version": self.implementation_version,
+            "language_info": self.language_info,
+            "banner": self.banner,
+            "help_links": self.help_links,
+            "supported_features": [],
+        }
+
+    # Comms
+
+    async def _comm_message(self, stream: Any, ident: Any, parent: Any) -> None:
+        """A comm message while nothing runs: idle is published when the guest has handled it."""
+        self._forward_comm(ident, parent)
+        with contextlib.suppress(PyodideKernelError):
+            await self._ask("comm_info_request", NO_TARGET)
+
+    def _pass_comm_messages(self) -> None:
+        """Forward comm messages past the running cell, which may be waiting for them.
+
+        Each gets its busy and idle at once, since clients throttle by them; busy again afterwards,
+        since a cell runs.
+        """
+        passed = self._queue.take(COMM_TYPES)
+        for received in passed:
+            self._publish_status("busy", "shell", parent=received.message)
+            self._forward_comm(received.ident, received.message)
+            self._publish_status("idle", "shell", parent=received.message)
+        if passed and (cell := self._parents.running_cell):
+            self._publish_status("busy", "shell", parent=cell.header)
+
+    def _forward_comm(self, ident: Any, parent: Any) -> None:
+        registered = self._register(ident, parent)
+        metadata = parent.get("metadata")
+        try:
+            self._bridge.send(
+                parent["header"]["msg_type"],
+                parent["content"],
+                id=registered.id,
+                metadata=metadata if isinstance(metadata, dict) else {},
+                buffers=parent["buffers"],
+            )
+        except (PyodideKernelError, ValueError, TypeError) as error:
+            self.log.warning("Dropped a comm message: %s", error)
+
+    # In the bridge's thread
+
+    def _guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+        """A loop top: whatever the guest sends, the thread that reads the pipe goes on."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                callback(*args, **kwargs)
+            except Exception:
+                self.log.exception("Failed in %s", callback.__name__)
+
+        return call
+
+    def _on_message(self, message: Message) -> None:
+        self._outputs.route(message)
+
+    def _on_ready(self, message: Message) -> None:
+        count = message.content["execution_count"]
+        self.execution_count = max(count, 1)
+        self._ready = True
+
+    def _on_death(self, death: Death) -> None:
+        self._ready = False
+        self.execution_count = 1
+        self._stdin.cancel()
+        self._history.new_session()
+        self.io_loop.add_callback(self._note_death, death)
+
+    def _on_give_up(self, death: Death) -> None:
+        self.io_loop.add_callback(self._give_up, death)
+
+    # Deaths, in the shell loop
+
+    def _note_death(self, death: Death) -> None:
+        """Tell the user, unless the running cell will do so with its error."""
+        self.log.warning("The interpreter ended: %s", death.cause)
+        if death.requested or death.during_start:
+            return
+        if self._parents.running_cell:
+            self._untold_death = death
+        elif death.cause == self._told_cause:
+            self._told_cause = ""
+        else:
+            self._tell_death(death)
+
+    def _tell_death(self, death: Death) -> None:
+        self._untold_death = None
+        self._say(death.cause)
+
+    def _give_up(self, death: Death) -> None:
+        self._say(
+            f"{death.cause}\nThe interpreter died too often in a short time; the kernel exits."
+        )
+        self.log.error("The interpreter died too often, the last time because: %s", death.cause)
+        self.exit_code = 1
+        self._queue.stop()
+
+    def _say(self, text: str) -> None:
+        """A line on stderr below the latest cell."""
+        if cell := self._parents.latest_cell:
+            stream = {"name": "stderr", "text": f"pyodide-kernel: {text}\n"}
+            self._publisher.publish("stream", stream, parent=cell.header)
