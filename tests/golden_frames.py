@@ -50,6 +50,8 @@ def _message(entry: dict[str, Any]) -> Message:
 def _malformed(entry: dict[str, str]) -> bytes:
     if "header_hex" in entry:
         header = bytes.fromhex(entry["header_hex"])
+    elif "header_utf16" in entry:
+        header = entry["header_utf16"].encode("utf-16-le")
     else:
         header = entry["header"].encode()
     return struct.pack(">I", len(header)) + header

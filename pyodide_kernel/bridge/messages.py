@@ -180,7 +180,8 @@ def decode_body(body: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Any
 
     Raises ValueError if it is not a JSON object of that shape, RecursionError if it nests too deep.
     """
-    value = json.loads(bytes(body))
+    # As text, since json.loads guesses the encoding of bytes and lets surrogates through.
+    value = json.loads(str(body, "utf-8"))
     if not isinstance(value, dict):
         raise ValueError("the body is not a JSON object")
     content, metadata = value.get("content"), value.get("metadata", {})

@@ -189,7 +189,7 @@ class Protocol:
 
     def _parse_header(self, data: bytes) -> tuple[str, str, str, list[int]]:
         try:
-            header = json.loads(data)
+            header = json.loads(data.decode())
         except (ValueError, RecursionError) as error:
             raise RemoteProtocolError("a header that is not JSON") from error
         if not isinstance(header, dict):

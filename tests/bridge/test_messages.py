@@ -69,6 +69,9 @@ def test_body_may_be_a_memoryview_and_lack_metadata() -> None:
         b'{"content":{},"metadata":[]}',
         b'{"content":{}}{}',
         b'{"content":{"a":"\xff"}}',
+        b'{"content":{"a":"\xed\xa0\x80"}}',
+        b'\xef\xbb\xbf{"content":{}}',
+        '{"content":{}}'.encode("utf-16-le"),
     ],
 )
 def test_body_of_another_shape_is_a_value_error(body: bytes) -> None:
