@@ -172,7 +172,10 @@ def encode_body(message: Message) -> bytes:
     Raises ValueError or TypeError if content or metadata can't be expressed in JSON.
     """
     body = {"content": message.content, "metadata": message.metadata}
-    return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    try:
+        return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    except RecursionError:
+        raise ValueError(f"a {message.msg_type} that nests too deep") from None
 
 
 def decode_body(body: bytes | memoryview) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -150,3 +150,8 @@ def test_content_that_lacks_a_member_or_its_type_is_a_value_error_that_names_it(
 ) -> None:
     with pytest.raises(ValueError, match=repr(named)):
         check_content(msg_type, content)
+
+
+def test_content_that_nests_too_deep_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="nests too deep"):
+        encode_body(Message(msg_type="stream", content={"deep": nested(1_000_000)}))
