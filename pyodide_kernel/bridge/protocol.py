@@ -1,14 +1,14 @@
 """Bytes to messages and back, and which message is legal when. No I/O, no clocks.
 
 One class plays both roles: the host's end of the pipe, and, for tests, the end of the Deno process.
-What the other side does wrong raises RemoteProtocolError, what the caller does wrong
-LocalProtocolError. After either the connection is unusable.
+What the other side does wrong raises RemoteProtocolError, after which the connection is unusable;
+what the caller does wrong raises LocalProtocolError, and nothing is sent.
 
 The rules, all of them:
 
 * the first message of the Deno side is `hello`, the first of the host is `boot`;
 * each side sends only the message types of its origins (`messages.MESSAGE_TYPES`), comm messages
-  go both ways;
+  go both ways; the content has the members that the schema requires;
 * a request with an id gets exactly one reply of the type that the schema names, with that id as
   its `parent_id`; a reply to anything else is an error;
 * a question of the guest (`input_request`) is answered by at most one `guest_reply`;
@@ -123,11 +123,17 @@ class Protocol:
             raise LocalProtocolError(f"{message.msg_type!r} is not for this side to send")
         if not self._sent_first and message.msg_type != _FIRST[self._role]:
             raise LocalProtocolError(f"{message.msg_type!r} before {_FIRST[self._role]!r}")
+        if max(map(_utf16_length, (message.id, message.parent_id))) > messages.MAX_ID_LENGTH:
+            raise LocalProtocolError(f"an id of more than {messages.MAX_ID_LENGTH} characters")
         reply = MESSAGE_TYPES[message.msg_type].reply
         if reply and (not message.id or message.id in self._expected):
             raise LocalProtocolError(f"{message.msg_type} needs a fresh id, not {message.id!r}")
         if message.msg_type in _REPLIES and self._owed.get(message.parent_id) != message.msg_type:
             raise LocalProtocolError(f"no request waits for {message.msg_type!r}")
+        try:
+            messages.check_content(message.msg_type, message.content)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from error
 
     def _note_sent(self, message: Message) -> None:
         self._sent_first = True
@@ -221,6 +227,11 @@ class Protocol:
         except (ValueError, RecursionError) as error:
             raise RemoteProtocolError(f"a malformed {msg_type}: {error}") from error
         return content, metadata
+
+
+def _utf16_length(text: str) -> int:
+    """Length as JavaScript counts it."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _check_id(msg_type: str, value: Any) -> str:

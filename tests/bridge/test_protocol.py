@@ -213,3 +213,18 @@ def test_both_ends_of_a_fresh_connection_may_speak_first() -> None:
     wired = Wired()
     assert len(wired.deno.receive_data(b"".join(wired.host.send(BOOT)))) == 1
     assert len(wired.host.receive_data(b"".join(wired.deno.send(HELLO)))) == 1
+
+
+@pytest.mark.parametrize("name", ["id", "parent_id"])
+@pytest.mark.parametrize("value", ["x" * 129, "🌍" * 65], ids=["ascii", "surrogate pairs"])
+def test_id_that_the_other_side_would_refuse_may_not_be_sent(name: str, value: str) -> None:
+    members = {"id": "1", name: value}
+    with pytest.raises(LocalProtocolError, match="an id of more than 128 characters"):
+        greeted().host.send(Message(msg_type="ping", **members))
+
+
+def test_content_that_lacks_a_member_may_not_be_sent() -> None:
+    wired = greeted()
+    with pytest.raises(LocalProtocolError, match="execute_request has no 'code'"):
+        wired.host.send(Message(msg_type="execute_request", id="a"))
+    assert wired.host.pending == frozenset()
