@@ -11,7 +11,8 @@ The rules, all of them:
   go both ways; the content has the members that the schema requires;
 * a request with an id gets exactly one reply of the type that the schema names, with that id as
   its `parent_id`; a reply to anything else is an error;
-* a question of the guest (`input_request`) is answered by at most one `guest_reply`;
+* a `guest_reply` answers the last question of the guest (`input_request`), at most once: the guest
+  is blocked by one question at a time, and gives an earlier one up before it asks the next;
 * header, number of buffers and total size are bounded and refused before they are allocated.
 """
 
@@ -59,6 +60,8 @@ class Protocol:
         """Ids of our requests and the type of the reply that each waits for."""
         self._owed: dict[str, str] = {}
         """Ids of the other side's requests and the type of the reply that we owe."""
+        self._question: str | None = None
+        """Id of the question that we may answer."""
 
     @property
     def pending(self) -> frozenset[str]:
@@ -130,6 +133,8 @@ class Protocol:
             raise LocalProtocolError(f"{message.msg_type} needs a fresh id, not {message.id!r}")
         if message.msg_type in _REPLIES and self._owed.get(message.parent_id) != message.msg_type:
             raise LocalProtocolError(f"no request waits for {message.msg_type!r}")
+        if message.msg_type == "guest_reply" and message.parent_id != self._question:
+            raise LocalProtocolError(f"no question waits for an answer to {message.parent_id!r}")
         try:
             messages.check_content(message.msg_type, message.content)
         except ValueError as error:
@@ -142,6 +147,8 @@ class Protocol:
             self._expected[message.id] = reply
         if message.msg_type in _REPLIES:
             del self._owed[message.parent_id]
+        if message.msg_type == "guest_reply":
+            self._question = None
 
     def _note_received(self, message: Message) -> None:
         first = not self._received_first
@@ -155,6 +162,8 @@ class Protocol:
         reply = MESSAGE_TYPES[message.msg_type].reply
         if reply:
             self._owed[message.id] = reply
+        if message.msg_type == "input_request":
+            self._question = message.id
 
     def _next_message(self) -> Message | None:
         if self._header is None and not self._read_header():

@@ -228,3 +228,29 @@ def test_content_that_lacks_a_member_may_not_be_sent() -> None:
     with pytest.raises(LocalProtocolError, match="execute_request has no 'code'"):
         wired.host.send(Message(msg_type="execute_request", id="a"))
     assert wired.host.pending == frozenset()
+
+
+def test_question_is_answered_at_most_once() -> None:
+    wired = asked()
+    wired.from_deno("input_request", id="q", content={"prompt": "", "password": False})
+    wired.from_host("guest_reply", parent_id="q", content={"status": "ok"})
+    with pytest.raises(LocalProtocolError, match="no question waits"):
+        wired.host.send(Message(msg_type="guest_reply", parent_id="q", content={"status": "ok"}))
+
+
+@pytest.mark.parametrize("parent_id", ["", "another"])
+def test_answer_to_no_question_may_not_be_sent(parent_id: str) -> None:
+    wired = asked()
+    wired.from_deno("input_request", id="q", content={"prompt": "", "password": False})
+    reply = Message(msg_type="guest_reply", parent_id=parent_id, content={"status": "ok"})
+    with pytest.raises(LocalProtocolError, match="no question waits"):
+        wired.host.send(reply)
+
+
+def test_answer_to_an_earlier_question_may_not_be_sent() -> None:
+    wired = asked()
+    for question in ("q1", "q2"):
+        wired.from_deno("input_request", id=question, content={"prompt": "", "password": False})
+    with pytest.raises(LocalProtocolError, match="no question waits"):
+        wired.from_host("guest_reply", parent_id="q1", content={"status": "ok"})
+    wired.from_host("guest_reply", parent_id="q2", content={"status": "ok"})

@@ -45,9 +45,18 @@ def frame(
     return struct.pack(">I", len(data)) + data + body + tail
 
 
+def host_with_question() -> Protocol:
+    """A host that was asked the question which the golden frames answer."""
+    host, deno = Protocol(Role.HOST), Protocol(Role.DENO)
+    asked = {"prompt": "", "password": False}
+    host.receive_data(b"".join(deno.send(HELLO)))
+    host.receive_data(encoded(deno, "input_request", id="question-1", content=asked))
+    return host
+
+
 def host_with_requests() -> Protocol:
     """A host that has sent all golden frames, so that all golden replies are legal."""
-    host = Protocol(Role.HOST)
+    host = host_with_question()
     for message in FROM_HOST.messages:
         host.send(message)
     return host
@@ -66,7 +75,7 @@ def test_every_type_has_a_golden_frame_in_each_of_its_directions() -> None:
 
 
 def test_host_encodes_the_golden_frames_byte_for_byte() -> None:
-    host = Protocol(Role.HOST)
+    host = host_with_question()
     chunks = [chunk for message in FROM_HOST.messages for chunk in host.send(message)]
     assert b"".join(chunks) == FROM_HOST.data
 
