@@ -78,15 +78,16 @@ class Protocol:
             raise LocalProtocolError("the pipe was closed by an earlier protocol error")
         self._check_send(message)
         body = messages.encode_body(message)
-        lengths = [len(body), *(memoryview(buffer).nbytes for buffer in message.buffers)]
-        if len(message.buffers) > messages.MAX_BUFFERS or sum(lengths) > self._max_message_bytes:
+        buffers = [memoryview(buffer).cast("B") for buffer in message.buffers]
+        lengths = [len(body), *map(len, buffers)]
+        if len(buffers) > messages.MAX_BUFFERS or sum(lengths) > self._max_message_bytes:
             raise LocalProtocolError(
                 f"a {message.msg_type} of {sum(lengths):,} bytes in {len(lengths)} parts is larger "
                 f"than the limit of {self._max_message_bytes:,} bytes in {messages.MAX_BUFFERS}"
             )
         header = messages.encode_header(message.msg_type, message.id, message.parent_id, lengths)
         self._note_sent(message)
-        return [header, body, *message.buffers]
+        return [header, body, *buffers]
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Message]:
         """The messages that are complete now that `data` has arrived.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import tracemalloc
+from array import array
 
 import pytest
 from golden import generate
@@ -117,6 +118,23 @@ def test_buffers_may_be_any_bytes(kind: type) -> None:
         "comm_msg", content={"comm_id": "c"}, buffers=[kind(b"abc"), kind(b"")]
     )
     assert [bytes(buffer) for buffer in message.buffers] == [b"abc", b""]
+
+
+def test_chunks_count_their_bytes_whatever_the_buffers_hold() -> None:
+    numbers = array("i", [1, 2, 3])
+    message = Message(msg_type="comm_msg", content={"comm_id": "c"}, buffers=[memoryview(numbers)])
+    *_, chunk = greeted().host.send(message)
+    # asyncio's transport takes len() of a memoryview for its size in bytes.
+    assert len(chunk) == len(numbers.tobytes())
+    assert bytes(chunk) == numbers.tobytes()
+
+
+def test_buffer_that_is_not_contiguous_is_a_type_error() -> None:
+    message = Message(
+        msg_type="comm_msg", content={"comm_id": "c"}, buffers=[memoryview(b"abcd")[::2]]
+    )
+    with pytest.raises(TypeError, match="contiguous"):
+        greeted().host.send(message)
 
 
 @pytest.mark.parametrize("name", MALFORMED)
