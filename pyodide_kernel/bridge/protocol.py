@@ -118,10 +118,6 @@ class Protocol:
             self._broken = True
             raise RemoteProtocolError("the pipe ended in the middle of a frame")
 
-    def forget(self, request_id: str) -> None:
-        """Stop waiting for a reply, as when its request was never written."""
-        self._expected.pop(request_id, None)
-
     def _check_send(self, message: Message) -> None:
         if message.msg_type not in _SENDABLE[self._role]:
             raise LocalProtocolError(f"{message.msg_type!r} is not for this side to send")
