@@ -28,7 +28,7 @@ interface Header {
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const hostTypes: ReadonlySet<string> = new Set(HOST_TYPES);
 const PREFIX_BYTES = 4;
 

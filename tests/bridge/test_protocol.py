@@ -218,7 +218,7 @@ def test_both_ends_of_a_fresh_connection_may_speak_first() -> None:
 @pytest.mark.parametrize("name", ["id", "parent_id"])
 @pytest.mark.parametrize("value", ["x" * 129, "🌍" * 65], ids=["ascii", "surrogate pairs"])
 def test_id_that_the_other_side_would_refuse_may_not_be_sent(name: str, value: str) -> None:
-    members = {"id": "1", name: value}
+    members: dict[str, Any] = {"id": "1", name: value}
     with pytest.raises(LocalProtocolError, match="an id of more than 128 characters"):
         greeted().host.send(Message(msg_type="ping", **members))
 
