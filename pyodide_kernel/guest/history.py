@@ -78,6 +78,8 @@ class SessionHistory(HistoryManager):
     def reset(self, new_session: bool = True) -> None:
         """Forget everything."""
         super().reset(new_session)
+        self.output_hist_reprs.clear()
+        self._i00 = self._i = self._ii = self._iii = ""
         if new_session:
             self.input_hist_parsed[:] = [""]
             self.input_hist_raw[:] = [""]

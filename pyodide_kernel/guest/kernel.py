@@ -102,6 +102,9 @@ class GuestKernel:
         """Forget the cells run so far, to warm the interpreter up, and their variables."""
         self.shell.reset(new_session=True)
         self.shell.execution_count = 1
+        fresh = {"_": "", "__": "", "___": ""}  # which reset takes away
+        self.shell.user_ns.update(fresh)
+        self.shell.user_ns_hidden.update(fresh)
 
     def begin_session(self) -> None:
         """Make fresh what a memory snapshot must not repeat.

@@ -91,15 +91,34 @@ def _questions(patches: Patches, shell: Any) -> None:
     patches.set(getpass, "getpass", shell.getpass)
 
 
-class GuestPdb(debugger.InterruptiblePdb):
-    """IPython's debugger; an interrupt ends it, and it leaves SIGINT alone.
+class _PromptInterruptedError(BaseException):
+    """KeyboardInterrupt on its way out of the debugger, which would swallow one."""
 
-    `continue` in pdb installs its own SIGINT handler, which would take the kernel's interrupts.
+
+class GuestPdb(debugger.InterruptiblePdb):
+    """IPython's debugger, for a kernel.
+
+    An interrupt at its prompt ends the cell; IPython's own would let the code run on. And it leaves
+    SIGINT alone: `continue` in pdb installs a handler that would take the kernel's interrupts.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.nosigint = True
+
+    def cmdloop(self, intro: Any = None) -> None:
+        """Ask for commands."""
+        try:
+            super().cmdloop(intro)
+        except KeyboardInterrupt:
+            raise _PromptInterruptedError from None
+
+    def interaction(self, *args: Any, **kwargs: Any) -> None:
+        """Stop here and ask for commands."""
+        try:
+            super().interaction(*args, **kwargs)
+        except _PromptInterruptedError:
+            raise KeyboardInterrupt from None
 
 
 def _set_trace(frame: Any = None, header: str | None = None) -> None:
@@ -113,7 +132,7 @@ def _set_trace(frame: Any = None, header: str | None = None) -> None:
 def _debugger(patches: Patches) -> None:
     """`pdb`, `breakpoint()` and `%debug` through `input`, in IPython's version.
 
-    The one of the standard library goes on after an interrupt at its prompt, for ever.
+    The one of the standard library asks again after an interrupt at its prompt, for ever.
     """
     patches.set(debugger, "Pdb", GuestPdb)
     patches.set(debugger, "set_trace", _set_trace)

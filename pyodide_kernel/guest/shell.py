@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import sys
 import warnings
-from collections.abc import Awaitable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -107,7 +108,7 @@ class GuestShell(InteractiveShell):
 
     # --- running cells ----------------------------------------------------------------------------
 
-    def run_async_cell(self, cell: Awaitable[ExecutionResult]) -> ExecutionResult:
+    def run_async_cell(self, cell: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
         """Drive a cell with a top-level await to its end; IPython calls this for such cells.
 
         The host may raise KeyboardInterrupt although IPython has ended the cell, its error shown
@@ -123,6 +124,9 @@ class GuestShell(InteractiveShell):
         except KeyboardInterrupt:
             if not ended:
                 raise
+        finally:
+            if inspect.getcoroutinestate(cell) == inspect.CORO_CREATED:
+                cell.close()  # or Python warns that nobody awaited it
         return ended[0]
 
     def run_cell(self, *args: Any, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -17,8 +18,10 @@ def _guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
 
 
 @pytest.fixture
-def guest(_guest: Guest) -> Iterator[Guest]:
+def guest(_guest: Guest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
     yield _guest
+    # IPython's reset collects garbage several times, 0.1 s when large libraries are loaded.
+    monkeypatch.setattr(gc, "collect", lambda _generation=2: 0)
     _guest.reset()
 
 

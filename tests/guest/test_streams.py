@@ -51,9 +51,7 @@ def test_unfinished_line_waits_for_its_end_but_the_host_knows(
     assert host.texts() == ["wait for me\n"]
 
 
-def test_many_unfinished_pieces_become_an_ordinary_batch(
-    host: FakeHost, streams: Streams
-) -> None:
+def test_many_unfinished_pieces_become_an_ordinary_batch(host: FakeHost, streams: Streams) -> None:
     for _ in range(MAX_PIECES):
         streams.stdout.write(".")
     streams.stdout.write("\n")
@@ -72,9 +70,7 @@ def test_full_batch_goes_out_without_a_look_at_the_clock(host: FakeHost, streams
     assert len(host.texts()[1]) == FLUSH_CHARS + 1
 
 
-def test_million_prints_lose_nothing_and_keep_their_order(
-    host: FakeHost, streams: Streams
-) -> None:
+def test_million_prints_lose_nothing_and_keep_their_order(host: FakeHost, streams: Streams) -> None:
     for number in range(100_000):
         print(number, file=streams.stdout)
     streams.flush()
@@ -191,7 +187,8 @@ def test_streams_answer_what_libraries_ask(streams: Streams) -> None:
     assert isinstance(stream, io.TextIOBase)
     assert (stream.encoding, stream.name, stream.mode) == ("utf-8", "stdout", "w")
     assert stream.writable()
-    assert not (stream.isatty() or stream.readable() or stream.seekable() or stream.line_buffering)
+    no = (stream.isatty(), stream.readable(), stream.seekable(), stream.line_buffering)
+    assert not any(no)
     assert stream.errors == "surrogatepass"
     stream.reconfigure(line_buffering=True)
     for part in (stream, stream.buffer):
