@@ -17,6 +17,7 @@ export class PipeWriter {
   #failed: (error: unknown) => void;
   #queue: Entry[] = [];
   #busy = false;
+  #broken = false;
 
   /** `failed` is called once, when the connection does not take any more. */
   constructor(
@@ -29,6 +30,7 @@ export class PipeWriter {
 
   /** Queues the chunks of one frame; `written` is called when the system has taken them. */
   write(chunks: readonly Uint8Array[], written?: () => void): void {
+    if (this.#broken) return;
     const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     this.#queue.push({ chunks, size, written });
     if (!this.#busy) void this.#pump();
@@ -46,6 +48,7 @@ export class PipeWriter {
         for (const entry of entries) entry.written?.();
       }
     } catch (error) {
+      this.#broken = true;
       this.#queue = [];
       this.#failed(error);
     } finally {

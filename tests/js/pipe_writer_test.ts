@@ -112,3 +112,26 @@ Deno.test("PipeWriter takes a frame that is written from within a callback", asy
   });
   assert.equal(new TextDecoder().decode(concat(connection.written)), "ab");
 });
+
+Deno.test("PipeWriter says once that the connection failed, and writes no more", async () => {
+  const connection = new FakeConnection();
+  connection.error = new Error("broken pipe");
+  const failures: unknown[] = [];
+  let tell: () => void = () => undefined;
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const writer = new PipeWriter(connection, (error) => {
+    failures.push(error);
+    tell();
+  });
+  const unwritten = (): never => assert.fail("It was not written");
+  writer.write([bytes("a")], unwritten);
+  writer.write([bytes("b")], unwritten);
+  await told;
+  connection.error = undefined;
+  writer.write([bytes("c")], unwritten);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(failures, [new Error("broken pipe")]);
+  assert.deepEqual(connection.written, []);
+});
