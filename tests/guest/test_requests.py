@@ -197,7 +197,7 @@ def test_html_is_given_only_if_it_is_wanted(guest: Guest) -> None:
         ("1 + 1", {"status": "complete"}),
         ("%time 1", {"status": "complete"}),
         ("await x", {"status": "complete"}),
-        ("def f(:", {"status": "invalid"}),
+        ("a = 1 2", {"status": "invalid"}),
         ("for x in y:", {"status": "incomplete", "indent": "    "}),
         ("def f():\n    if x:", {"status": "incomplete", "indent": "        "}),
         ("x = (1,", {"status": "incomplete", "indent": ""}),
