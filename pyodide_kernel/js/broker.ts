@@ -211,12 +211,12 @@ export function frameCost(frame: Pick<Frame, "body" | "buffers">): number {
 }
 
 function guestFrame(data: Record<string, unknown>): Frame<GuestType> | undefined {
-  const { msg_type, id, parent_id, body, buffers } = data;
+  const { msg_type, id, parent_id, body } = data;
   if (typeof msg_type !== "string" || !guestTypes.has(msg_type)) return undefined;
   if (!isId(id) || !isId(parent_id) || !isBytes(body)) return undefined;
-  if (!Array.isArray(buffers) || buffers.length > MAX_BUFFERS || !buffers.every(isBytes)) {
-    return undefined;
-  }
+  if (!Array.isArray(data.buffers) || data.buffers.length > MAX_BUFFERS) return undefined;
+  const buffers = [...data.buffers]; // without the holes that `every` skips
+  if (!buffers.every(isBytes)) return undefined;
   const frame = { msg_type: msg_type as GuestType, id, parent_id, body, buffers };
   const size = frameCost(frame);
   if (size > MAX_MESSAGE_BYTES || buffers.length * 12 > MAX_HEADER_BYTES) return undefined;

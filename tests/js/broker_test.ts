@@ -168,6 +168,7 @@ const ODD_VALUES: Readonly<Record<string, unknown>> = {
   "buffers that are a Set": { ...GOOD, buffers: new Set([new Uint8Array(1)]) },
   "a buffer that is null": { ...GOOD, buffers: [null] },
   "a buffer in shared memory": { ...GOOD, buffers: [new Uint8Array(new SharedArrayBuffer(8))] },
+  "buffers with holes": { ...GOOD, buffers: new Array(3) },
   "too many buffers": { ...GOOD, buffers: Array(MAX_BUFFERS + 1).fill(new Uint8Array(0)) },
   "a fatal that is an object": { fatal: {} },
   "an alive that is a number": { alive: 1 },
