@@ -135,7 +135,8 @@ export class Broker {
       if (this.#outstanding.size === 0) this.#settle();
     }
     if (frame.msg_type === "input_request") {
-      this.#question = { id: frame.id, number: Number(data.question) | 0 };
+      const number = typeof data.question === "number" ? data.question | 0 : 0;
+      this.#question = { id: frame.id, number };
     }
     const cost = frameCost(frame);
     this.#writer.write(encodeFrame(frame), () => {

@@ -222,6 +222,34 @@ Deno.test("Broker forgets a question when its cell is over", () => {
   assert.equal(fixture.page.cells[ANSWER], 0);
 });
 
+const ODD_NUMBERS: readonly unknown[] = [
+  undefined,
+  null,
+  NaN,
+  Infinity,
+  -1,
+  2 ** 40,
+  1.5,
+  "1",
+  1n,
+  [1],
+  { valueOf: 1, toString: 1 },
+  new Map(),
+];
+
+Deno.test("Broker takes any number of a question without throwing", async () => {
+  const fixture = running("a");
+  for (const question of ODD_NUMBERS) {
+    const body = encodeBody({ prompt: "", password: false });
+    const envelope = { msg_type: "input_request", id: "q", parent_id: "a", body, buffers: [] };
+    fixture.worker.post({ ...envelope, question });
+    answer(fixture, "q");
+    assert.equal(Atomics.load(fixture.page.cells, ANSWER) & 3, PIECE_LAST);
+  }
+  finish(fixture, "a");
+  assert.equal((await fixture.heard()).length, ODD_NUMBERS.length + 1);
+});
+
 Deno.test("Broker says once that the worker died, and passes nothing on after it", async () => {
   const fixture = running("a");
   const { worker } = fixture;
