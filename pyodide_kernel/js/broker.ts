@@ -53,8 +53,8 @@ export class Broker {
   #startWorker: StartWorker;
   #worker: Worker | undefined;
   #died = false;
-  /** Ids of the requests that the worker has not answered. */
-  #outstanding = new Set<string>();
+  /** Ids of the requests that the worker has not answered, and the type of the reply to each. */
+  #outstanding = new Map<string, string>();
   /** The question that the guest is blocked on, if any. */
   #question: { id: string; number: number } | undefined;
   #ticking: ReturnType<typeof setInterval> | undefined;
@@ -116,8 +116,9 @@ export class Broker {
 
   #passOn(frame: Frame<HostType>): void {
     if (this.#worker === undefined) throw new TypeError(`A ${frame.msg_type} before boot`);
-    if (frame.msg_type in REPLIES) {
-      this.#outstanding.add(frame.id);
+    const reply = REPLIES[frame.msg_type];
+    if (reply !== undefined) {
+      this.#outstanding.set(frame.id, reply);
       this.#ticking ??= setInterval(() => this.#tick(), TICK_MS);
     }
     const transfer = [frame.body.buffer, ...frame.buffers.map((buffer) => buffer.buffer)];
@@ -131,7 +132,8 @@ export class Broker {
     const frame = guestFrame(data);
     if (frame === undefined) return;
     if (frame.msg_type.endsWith("_reply")) {
-      if (!this.#outstanding.delete(frame.parent_id)) return;
+      if (this.#outstanding.get(frame.parent_id) !== frame.msg_type) return;
+      this.#outstanding.delete(frame.parent_id);
       if (this.#outstanding.size === 0) this.#settle();
     }
     if (frame.msg_type === "input_request") {

@@ -113,6 +113,15 @@ Deno.test("Broker drops replies that no request waits for", async () => {
   assert.deepEqual(await fixture.heardTypes(), ["execute_reply"]);
 });
 
+Deno.test("Broker drops a reply of another type than its request asks for", async () => {
+  const fixture = Fixture.booted();
+  fixture.handle("execute_request", { id: "a" });
+  fixture.worker.say("complete_reply", "a", { content: { status: "ok" } });
+  fixture.worker.say("shutdown_reply", "a", { content: { status: "ok" } });
+  finish(fixture, "a");
+  assert.deepEqual(await fixture.heardTypes(), ["execute_reply"]);
+});
+
 Deno.test("Broker drops what only broker or host may say", async () => {
   const fixture = Fixture.booted();
   const both = new Set<string>(GUEST_TYPES);
