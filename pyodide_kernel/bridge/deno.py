@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pyodide_kernel.bridge.confinement import confinement
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
 
 MINIMUM_DENO: Final = (2, 9)
@@ -161,8 +163,11 @@ def environment() -> Mapping[str, str]:
 class DenoProcess:
     """One Deno process and the socket to it. Made by `launch`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, report: int) -> None:
         self._process = process
+        self._report = report
+        self.layers: Mapping[str, str] = {}
+        """What the operating system enforces: layers by name, `active…` or why not."""
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
         self._tail = bytearray()
@@ -240,9 +245,16 @@ class DenoProcess:
         finally:
             accepting.cancel()
             exited.cancel()
+            self._read_report()
         self._transport, _ = await loop.connect_accepted_socket(
             lambda: _Connection(on_data, self._closed), connection
         )
+
+    def _read_report(self) -> None:
+        """Take the launcher's report; by now Deno runs, or nothing does any more."""
+        with os.fdopen(self._report, "rb") as report:
+            if text := report.read():
+                self.layers = json.loads(text)
 
     async def _accept(self, listener: socket.socket) -> socket.socket:
         loop = asyncio.get_running_loop()
@@ -289,13 +301,13 @@ async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
     The process dies with the thread that this runs in (Linux). The socket lies in a folder of its
     own that only this user may enter, and both are gone when this returns.
     """
-    with tempfile.TemporaryDirectory(prefix="pyodide-kernel-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pyodide-pipe-") as folder:
         path = Path(folder) / "pipe"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(path))
             listener.listen(1)
             listener.setblocking(False)
-            process = DenoProcess(await _spawn(config, path))
+            process = await _spawn(config, path)
             try:
                 await process.connect(listener, on_data)
             except BaseException:
@@ -304,10 +316,18 @@ async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
     return process
 
 
-async def _spawn(config: DenoCommand, socket_path: Path) -> asyncio.subprocess.Process:
-    launcher = [sys.executable, "-I", "-S", str(_CONFINE), str(os.getpid())]
+async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
+    report, report_end = os.pipe()
+    confined = confinement(
+        deno=config.deno,
+        read=(_MAIN.parent, config.runtime),
+        write=(socket_path,),
+        parent_pid=os.getpid(),
+        report_fd=report_end,
+    )
+    launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
     try:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *launcher,
             *command(config, socket_path),
             stdin=asyncio.subprocess.DEVNULL,
@@ -316,6 +336,11 @@ async def _spawn(config: DenoCommand, socket_path: Path) -> asyncio.subprocess.P
             cwd="/",
             env=dict(environment()),
             start_new_session=True,
+            pass_fds=(report_end,),
         )
     except OSError as error:
+        os.close(report)
         raise WorkerStartError(f"the sandbox did not start: {error}") from error
+    finally:
+        os.close(report_end)
+    return DenoProcess(process, report)
