@@ -52,6 +52,7 @@ export class Broker {
   #writer: PipeWriter;
   #startWorker: StartWorker;
   #worker: Worker | undefined;
+  #watching = false;
   #died = false;
   /** Ids of the requests that the worker has not answered, and the type of the reply to each. */
   #outstanding = new Map<string, string>();
@@ -191,6 +192,8 @@ export class Broker {
   }
 
   #watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
     void lifeLockReleased().then(() => this.#workerDied("the worker ended without a word"));
   }
 

@@ -134,7 +134,7 @@ export class Fixture {
 }
 
 /** Takes a stream of well-formed frames apart; FrameDecoder takes those of the host only. */
-function parse(data: Uint8Array): Heard[] {
+export function parse(data: Uint8Array): Heard[] {
   const messages: Heard[] = [];
   const view = new DataView(data.buffer);
   for (let offset = 0; offset < data.length;) {
