@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from pyodide_kernel.connection import check_connection_file
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
 from pyodide_kernel.kernel import PyodideKernel
 from pyodide_kernel.options import Assignment, KernelOptions
+from pyodide_kernel.publisher import end_tasks
 from pyodide_kernel.session import KernelSession
 
 END_SIGNALS: Final = ("SIGTERM", "SIGHUP")
@@ -74,6 +76,14 @@ class PyodideKernelApp(IPKernelApp):
         except TraitError as error:
             raise ConfigurationError(str(error)) from error
         self.connection_file = options.connection_file or ""
+        self._take_in_log()
+
+    def _take_in_log(self) -> None:
+        """Let our modules, which know no app, log where the app does: to the real stderr."""
+        log = logging.getLogger(__package__)
+        log.handlers = list(self.log.handlers)
+        log.setLevel(self.log.level)
+        log.propagate = False
 
     def _load_configuration(self, path: str | None) -> None:
         file = Path(path) if path else Path(self.config_file_name)
@@ -107,11 +117,13 @@ class PyodideKernelApp(IPKernelApp):
     # Start
 
     def initialize(self, argv: Any = None) -> None:
-        """Bind the sockets and make the kernel. Raises PyodideKernelError.
+        """Make the kernel, let its interpreter start, and bind the sockets meanwhile.
 
-        `argv` is there for the base class's sake; `configure` comes before.
+        `configure` comes before; `argv` is there for the base class's sake. Raises
+        PyodideKernelError.
         """
         self.init_connection_file()
+        self.init_kernel()
         self.init_poller()
         try:
             self.init_sockets()
@@ -123,7 +135,7 @@ class PyodideKernelApp(IPKernelApp):
             ) from error
         self.log_connection_info()
         self.init_signal()
-        self.init_kernel()
+        self._connect_kernel()
 
     def init_connection_file(self) -> None:
         """Read the connection file, or prepare to write one that does not exist yet."""
@@ -180,24 +192,21 @@ class PyodideKernelApp(IPKernelApp):
         IOLoop.current().add_callback_from_signal(IOLoop.current().stop)
 
     def init_kernel(self) -> None:
-        """Make the kernel with the sockets that it has a use for."""
-        shell_stream = ZMQStream(self.shell_socket)
-        control_stream = ZMQStream(self.control_socket, self.control_thread.io_loop)
-        self.control_thread.start()
+        """Make the kernel and start its interpreter."""
         try:
-            self.kernel = self.kernel_class.instance(
-                parent=self,
-                session=self.session,
-                control_stream=control_stream,
-                control_thread=self.control_thread,
-                shell_stream=shell_stream,
-                iopub_thread=self.iopub_thread,
-                iopub_socket=self.iopub_socket,
-                stdin_socket=self.stdin_socket,
-                log=self.log,
-            )
+            self.kernel = self.kernel_class(parent=self, session=self.session, log=self.log)
         except TraitError as error:
             raise ConfigurationError(str(error)) from error
+        self.kernel.launch()
+
+    def _connect_kernel(self) -> None:
+        self.control_thread.start()
+        self.kernel.connect(
+            control=ZMQStream(self.control_socket, self.control_thread.io_loop),
+            shell=ZMQStream(self.shell_socket),
+            stdin=self.stdin_socket,
+            iopub=self.iopub_thread,
+        )
         self.kernel.record_ports({f"{name}_port": port for name, port in self._ports.items()})
 
     def start(self) -> None:
@@ -217,12 +226,14 @@ class PyodideKernelApp(IPKernelApp):
         if self.kernel is not None:
             self.kernel.close()
             self.exit_code = self.kernel.exit_code
+        if self.iopub_thread is not None:
+            end_tasks(self.iopub_thread)
         super().close()
 
 
-def run(options: KernelOptions) -> int:
+def run(options: KernelOptions, *, kernel_class: type[PyodideKernel] = PyodideKernel) -> int:
     """Run a kernel until it is shut down; the exit code. Raises PyodideKernelError."""
-    app = PyodideKernelApp.instance()
+    app = PyodideKernelApp(kernel_class=kernel_class)
     app.configure(options)
     try:
         app.initialize()

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,19 +35,25 @@ _EXIT = re.compile(r"(exit|quit)(\s*\(.*\))?$")
 Row = tuple[int, int, Any]
 
 
-def default_path() -> Path:
-    """The history file in the user's data folder; not absolute if there is no such folder."""
-    return Path(platformdirs.user_data_dir("pyodide-kernel", appauthor=False)) / "history.sqlite"
+def history_path(setting: str) -> Path | None:
+    """The file that a setting names; without one, in the user's data folder.
+
+    None keeps history in memory. The path is not absolute if the user has no data folder.
+    """
+    if setting == MEMORY:
+        return None
+    folder = Path(platformdirs.user_data_dir("pyodide-kernel", appauthor=False))
+    return Path(setting).absolute() if setting else folder / "history.sqlite"
 
 
 class History:
-    """IPython's history database, in a file of our own.
+    """IPython's history database, in a file of our own, or in memory without a path.
 
     Everything that touches the database runs in one thread, so a slow disk delays no cell, and a
     query sees every cell stored before it.
     """
 
-    def __init__(self, path: Path, *, log: logging.Logger) -> None:
+    def __init__(self, path: Path | None, *, log: logging.Logger) -> None:
         self._path = path
         self._log = log
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="History")
@@ -59,7 +66,7 @@ class History:
     def store(self, line: int, source: str) -> None:
         """Record the input with prompt number `line`; blank cells and exits are not recorded."""
         if source and not source.isspace() and not _EXIT.match(source.strip()):
-            self._thread.submit(self._store, line, source.rstrip("\n"))
+            self._submit(self._store, line, source.rstrip("\n"))
 
     def store_result(self, line: int, text: str) -> None:
         """Remember the text form of a result for as long as this session lasts."""
@@ -72,7 +79,7 @@ class History:
         """The interpreter is a fresh one: prompt numbers start again."""
         with self._results_lock:
             self._results.clear()
-        self._thread.submit(self._end_session)
+        self._submit(self._end_session)
 
     async def find(self, query: HistoryQuery) -> list[Row]:
         """Rows `(session, line, input)`, or `(session, line, (input, output))`, oldest first."""
@@ -80,8 +87,12 @@ class History:
 
     def close(self) -> None:
         """Write what is left and close the file. Waits for it."""
-        self._thread.submit(self._close)
+        self._submit(self._close)
         self._thread.shutdown(wait=True)
+
+    def _submit(self, function: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # closed: the kernel ends
+            self._thread.submit(function, *arguments)
 
     # In the thread of the database.
 
@@ -173,19 +184,20 @@ class History:
 
     def _open(self) -> HistoryAccessor:
         if self._database is None:
-            file = self._path if self._is_writable() else MEMORY
-            self._database = HistoryAccessor(hist_file=str(file))
+            path = self._path if self._path and self._is_writable(self._path) else MEMORY
+            # It moves a damaged file aside only if the path is a Path.
+            self._database = HistoryAccessor(hist_file=path)  # type: ignore[arg-type]
         return self._database
 
-    def _is_writable(self) -> bool:
+    def _is_writable(self, path: Path) -> bool:
         """Whether history can be kept; if not, the log gets its one line."""
         try:
-            if not self._path.is_absolute():
+            if not path.is_absolute():
                 raise OSError("there is no home folder")
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _try_writing(self._path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _try_writing(path)
         except (OSError, sqlite3.OperationalError) as error:
-            self._log.warning("No history is kept: can't write %s: %s", self._path, error)
+            self._log.warning("No history is kept: can't write %s: %s", path, error)
             return False
         except sqlite3.Error:
             return True  # not a database: HistoryAccessor moves it aside and says so
@@ -210,7 +222,7 @@ def _transformed(source: str) -> str:
     """The input as IPython's `history` table has it beside the raw one."""
     try:
         return TransformerManager().transform_cell(source).rstrip("\n")
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # of the tokenizer
         return source
 
 

@@ -20,12 +20,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, ParamSpec
 
+import zmq
 from ipykernel._version import kernel_protocol_version
+from ipykernel.iostream import IOPubThread
 from ipykernel.kernelbase import Kernel
 from jupyter_client.session import Session
+from tornado.ioloop import IOLoop
 from traitlets import Any as AnyTrait
 from traitlets import Float, Instance, Integer, Unicode, default
 from zmq.eventloop.zmqstream import ZMQStream
@@ -36,7 +38,7 @@ from pyodide_kernel.bridge.bridge import Bridge, Death, new_id
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import COMM_TYPES, Message
 from pyodide_kernel.errors import DeadKernelError, PyodideKernelError
-from pyodide_kernel.history import History, default_path
+from pyodide_kernel.history import History, history_path
 from pyodide_kernel.kernel_info import banner, help_links, language_info
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
@@ -82,7 +84,7 @@ class PyodideKernel(Kernel):
         100_000_000, min=0, help="Bytes of output that one cell may send to clients."
     ).tag(config=True)
     history_file = Unicode(
-        help="SQLite file that keeps the history; default: in the user's data folder."
+        help="SQLite file that keeps the history, or :memory:; default: in the data folder."
     ).tag(config=True)
 
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
@@ -93,11 +95,11 @@ class PyodideKernel(Kernel):
         return load_manifest()
 
     def __init__(self, **kwargs: Any) -> None:
+        """Raises DenoNotFoundError, RuntimeDamagedError, and TraitError for a bad setting."""
         super().__init__(**kwargs)
         assert self.session is not None
-        assert self.shell_stream is not None
         self._jupyter: Session = self.session
-        self._shell: ZMQStream = self.shell_stream
+        self.io_loop = IOLoop.current()
         self.language_info = language_info(self.manifest)
         self.banner = banner(self.manifest)
         self.help_links = help_links(self.manifest)
@@ -111,12 +113,7 @@ class PyodideKernel(Kernel):
         self._untold_death: Death | None = None
         self._queue = ShellQueue(self._dispatch)
         self._parents = Parents()
-        self._publisher = Publisher(
-            session=self._jupyter, thread=self.iopub_thread, topic=self._topic
-        )
-        self._history = History(
-            Path(self.history_file) if self.history_file else default_path(), log=self.log
-        )
+        self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
             config=BridgeConfig(
                 interrupt_grace_s=self.interrupt_grace, hang_timeout_s=self.hang_timeout
@@ -126,21 +123,7 @@ class PyodideKernel(Kernel):
             on_death=self._guarded(self._on_death),
             on_give_up=self._guarded(self._on_give_up),
         )
-        self._stdin = StdinChannel(
-            session=self._jupyter,
-            socket_=self.stdin_socket,
-            on_answer=self._bridge.reply,
-            log=self.log,
-        )
-        self._outputs = Outputs(
-            publisher=self._publisher,
-            parents=self._parents,
-            limit_bytes=self.output_limit,
-            ask=self._stdin.ask,
-            refuse=self._bridge.reply,
-            on_result=self._history.store_result,
-            log=self.log,
-        )
+        self._connected = False
         self._set_handlers()
 
     def _set_handlers(self) -> None:
@@ -159,10 +142,35 @@ class PyodideKernel(Kernel):
 
     # Start and stop
 
-    def start(self) -> None:
-        """Start Deno and take requests."""
-        super().start()
+    def launch(self) -> None:
+        """Start the interpreter; it boots while the sockets are made."""
         self._bridge.start()
+
+    def connect(
+        self, *, control: ZMQStream, shell: ZMQStream, stdin: zmq.Socket[bytes], iopub: IOPubThread
+    ) -> None:
+        """Take over the channels, each bound already."""
+        self.control_stream, self.shell_stream, self.stdin_socket = control, shell, stdin
+        self.iopub_thread, self.iopub_socket = iopub, iopub.background_socket
+        self._shell = shell
+        self._publisher = Publisher(session=self._jupyter, thread=iopub, topic=self._topic)
+        self._stdin = StdinChannel(
+            session=self._jupyter, socket_=stdin, on_answer=self._bridge.reply, log=self.log
+        )
+        self._outputs = Outputs(
+            publisher=self._publisher,
+            parents=self._parents,
+            limit_bytes=self.output_limit,
+            ask=self._stdin.ask,
+            refuse=self._bridge.reply,
+            on_result=self._history.store_result,
+            log=self.log,
+        )
+        self._connected = True
+
+    def start(self) -> None:
+        """Take requests from the channels."""
+        super().start()
         self._stdin.start()
         self._shell.on_recv(self._receive_shell, copy=False)
         self.io_loop.add_callback(self._run)
@@ -177,7 +185,8 @@ class PyodideKernel(Kernel):
             if self._closed:
                 return
             self._closed = True
-            self._stdin.close()
+            if self._connected:
+                self._stdin.close()
             self._bridge.close()
             self._history.close()
 
@@ -427,7 +436,8 @@ class PyodideKernel(Kernel):
         return call
 
     def _on_message(self, message: Message) -> None:
-        self._outputs.route(message)
+        if self._connected:  # before that there is no client to hear it
+            self._outputs.route(message)
 
     def _on_ready(self, message: Message) -> None:
         count = message.content["execution_count"]
@@ -437,7 +447,8 @@ class PyodideKernel(Kernel):
     def _on_death(self, death: Death) -> None:
         self._ready = False
         self.execution_count = 1
-        self._stdin.cancel()
+        if self._connected:
+            self._stdin.cancel()
         self._history.new_session()
         self.io_loop.add_callback(self._note_death, death)
 
@@ -472,6 +483,6 @@ class PyodideKernel(Kernel):
 
     def _say(self, text: str) -> None:
         """A line on stderr below the latest cell."""
-        if cell := self._parents.latest_cell:
+        if (cell := self._parents.latest_cell) and self._connected:
             stream = {"name": "stderr", "text": f"pyodide-kernel: {text}\n"}
             self._publisher.publish("stream", stream, parent=cell.header)

@@ -151,6 +151,18 @@ class Publisher:
             self._moved.notify_all()
 
 
+def end_tasks(thread: IOPubThread) -> None:
+    """End a task that ipykernel leaves pending in the thread's loop, so that asyncio complains."""
+
+    async def end(task: asyncio.Task[Any]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    if thread.thread.is_alive() and thread._event_pipe_gc_task is not None:
+        loop = thread.io_loop.asyncio_loop  # type: ignore[attr-defined]  # tornado's is always one
+        asyncio.run_coroutine_threadsafe(end(thread._event_pipe_gc_task), loop).result()
+
+
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
         loop.call_soon_threadsafe(event.set)

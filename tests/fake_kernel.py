@@ -1,0 +1,49 @@
+"""A kernel process whose interpreter is a FakeWorker. Run as a script by the tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from fake_worker import FakeWorker
+from traitlets import default
+
+from pyodide_kernel.app import run
+from pyodide_kernel.bridge.bridge import Bridge
+from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.kernel import PyodideKernel
+from pyodide_kernel.options import parse_kernel_options
+from pyodide_kernel.runtime import Manifest
+
+MANIFEST = Manifest(pyodide="314.0.7", python="3.14.2", packages={"ipython": "9.18.1"}, files={})
+
+
+async def launch(boots: bool, on_data: Callable[[bytes], None]) -> FakeWorker:
+    return FakeWorker(on_data, boots=boots)
+
+
+def fake_bridge(*, config: BridgeConfig, **callbacks: Any) -> Bridge:
+    boots = os.environ.get("FAKE_BOOTS", "1") == "1"
+    return Bridge(
+        launch=partial(launch, boots),
+        config=replace(config, boot={"worker": {}, "permissions": {}, "guest": {}}),
+        **callbacks,
+    )
+
+
+class FakeKernel(PyodideKernel):
+    @default("make_bridge")
+    def _default_make_bridge(self) -> Callable[..., Bridge]:
+        return fake_bridge
+
+    @default("manifest")
+    def _default_manifest(self) -> Manifest:
+        return MANIFEST
+
+
+if __name__ == "__main__":
+    sys.exit(run(parse_kernel_options(sys.argv[1:], os.environ), kernel_class=FakeKernel))
