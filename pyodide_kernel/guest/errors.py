@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from types import TracebackType
 from typing import Any
 
 MAX_VALUE_CHARS = 100_000
@@ -34,6 +35,27 @@ def group_lines(group: BaseExceptionGroup[BaseException]) -> list[str]:
     while trace is not None and "/IPython/core/" in trace.tb_frame.f_code.co_filename:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(group), group, trace)).splitlines()
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames at its end that set `__tracebackhide__ = True`.
+
+    IPython leaves out such frames too, but never the last one, where the kernel's own functions
+    (`input`, `time.sleep`, what refuses to start a process) raise for the user.
+    """
+    frames = []
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    shown = list(frames)
+    while shown and shown[-1].tb_frame.f_locals.get("__tracebackhide__") is True:
+        shown.pop()
+    if len(shown) in (0, len(frames)):
+        return frames[0] if frames else None
+    end: TracebackType | None = None
+    for entry in reversed(shown):
+        end = TracebackType(end, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return end
 
 
 def error_content(name: str, value: str, lines: list[str]) -> dict[str, Any]:

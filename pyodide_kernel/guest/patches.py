@@ -1,6 +1,7 @@
 """Every monkey patch of the guest, each with its reason.
 
 What WebAssembly cannot do raises a Python exception that says so and what to use instead.
+`__tracebackhide__` keeps the replacements themselves out of the tracebacks that users see.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def install(host: Host, shell: Any, *, patch_platform: bool) -> Patches:
         _sleep(patches, host, shell)
         _waits(patches, host)
         _processes(patches)
+        _multiprocessing(patches)
         _threads(patches)
         _sockets(patches)
     return patches
@@ -115,6 +117,7 @@ class GuestPdb(debugger.InterruptiblePdb):
 
     def interaction(self, *args: Any, **kwargs: Any) -> None:
         """Stop here and ask for commands."""
+        __tracebackhide__ = True
         try:
             super().interaction(*args, **kwargs)
         except _PromptInterruptedError:
@@ -144,6 +147,7 @@ def _sleep(patches: Patches, host: Host, shell: Any) -> None:
     """Emscripten's sleep can't be interrupted, and what was printed before it should be seen."""
 
     def sleep(seconds: Any, /) -> None:
+        __tracebackhide__ = True
         duration = seconds if isinstance(seconds, float) else operator.index(seconds)
         if math.isnan(duration):
             raise ValueError("Invalid value NaN (not a number)")
@@ -165,6 +169,7 @@ def _waits(patches: Patches, host: Host) -> None:
     """
 
     def wait(self: Any, timeout: float | None = None) -> bool:
+        __tracebackhide__ = True
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
         state = self._release_save()
@@ -181,6 +186,7 @@ def _waits(patches: Patches, host: Host) -> None:
 
 def _no_process(name: str) -> Callable[..., Any]:
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
+        __tracebackhide__ = True
         raise NoProcessesError(name)
 
     return refuse
@@ -199,32 +205,48 @@ _OS_PROCESSES = (
 )
 
 
+_MULTIPROCESSING = (
+    *("Pool", "Manager", "Queue", "JoinableQueue", "SimpleQueue", "Event", "Condition", "Barrier"),
+    *("Lock", "RLock", "Semaphore", "BoundedSemaphore"),
+)
+
+
 def _processes(patches: Patches) -> None:
     """Processes.
 
     `os.system` reaches the runtime's spawnSync: the host's shell under full permissions, the death
     of the interpreter under narrow ones. The others fail without saying why.
     """
-    import multiprocessing
-
     for name in _OS_PROCESSES:
         patches.call(os, name, _no_process(f"os.{name}()"))
 
     def start_process(_self: Any, args: Any = "", *_args: Any, **_kwargs: Any) -> None:
+        __tracebackhide__ = True
         raise NoProcessesError(f"Starting {args!r}")
 
-    patches.set(subprocess.Popen, "__init__", start_process)
+    patches.call(subprocess.Popen, "__init__", start_process)
     # Its destructor looks at attributes that the real __init__ sets first.
     patches.set(subprocess.Popen, "__del__", lambda _self: None)
     for name in ("create_subprocess_exec", "create_subprocess_shell"):
         refuse = _no_process(f"asyncio.{name}()")
         patches.call(asyncio, name, refuse)
         patches.call(asyncio.subprocess, name, refuse)
-    patches.call(
-        multiprocessing.process.BaseProcess, "start", _no_process("multiprocessing.Process.start()")
-    )
-    for name in ("Pool", "Manager"):
-        patches.call(multiprocessing, name, _no_process(f"multiprocessing.{name}()"))
+
+
+def _multiprocessing(patches: Patches) -> None:
+    """Pools and what belongs to them.
+
+    The module that implements them is missing, which they report as an error of the build.
+    """
+    import multiprocessing.context
+    from concurrent.futures.process import ProcessPoolExecutor
+
+    start = _no_process("multiprocessing.Process.start()")
+    patches.call(multiprocessing.process.BaseProcess, "start", start)
+    for name in _MULTIPROCESSING:
+        for owner in (multiprocessing.context.BaseContext, multiprocessing):
+            patches.call(owner, name, _no_process(f"multiprocessing.{name}()"))
+    patches.call(ProcessPoolExecutor, "__init__", _no_process("ProcessPoolExecutor()"))
 
 
 def _threads(patches: Patches) -> None:
@@ -232,12 +254,14 @@ def _threads(patches: Patches) -> None:
     import _thread
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
+        __tracebackhide__ = True
         raise RuntimeError(
             "can't start new thread: WebAssembly has no threads here. Use asyncio "
             "(asyncio.create_task, asyncio.gather), or call the function directly"
         )
 
     def start(_self: threading.Thread) -> None:
+        __tracebackhide__ = True
         refuse()
 
     patches.call(threading.Thread, "start", start)
@@ -249,6 +273,7 @@ def _sockets(patches: Patches) -> None:
     """Servers: in Node's socket layer under Deno these two end the interpreter."""
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
+        __tracebackhide__ = True
         raise OSError(
             errno.ENOTSUP,
             "WebAssembly can't listen for connections, and has no socket pairs. "
@@ -256,10 +281,11 @@ def _sockets(patches: Patches) -> None:
         )
 
     def listen(_self: Any, _backlog: int = 0, /) -> None:
+        """Refuse: nothing can connect to WebAssembly."""
+        __tracebackhide__ = True
         refuse()
 
-    for name in ("listen",):
-        if name not in vars(socket.socket):
-            setattr(socket.socket, name, listen)
-            patches.later(lambda: delattr(socket.socket, "listen"))
+    # The class inherits it from one in C, which can't be changed.
+    socket.socket.listen = listen  # type: ignore[method-assign]  # a patch
+    patches.later(lambda: delattr(socket.socket, "listen"))
     patches.call(socket, "socketpair", refuse)

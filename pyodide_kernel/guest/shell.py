@@ -20,7 +20,7 @@ from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
 from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
-from pyodide_kernel.guest.errors import bounded, group_lines
+from pyodide_kernel.guest.errors import bounded, group_lines, users_part
 from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
 from pyodide_kernel.guest.patches import NoProcessesError
@@ -159,9 +159,9 @@ class GuestShell(InteractiveShell):
             if self.call_pdb:
                 self.debugger(force=True)
             return
-        shown = value and self.as_interrupt(value)
-        if shown is not value:
-            exc_tuple = (type(shown), shown, trace)
+        if isinstance(value, BaseException):
+            value = self.as_interrupt(value).with_traceback(users_part(trace))
+            exc_tuple = (type(value), value, value.__traceback__)
         super().showtraceback(exc_tuple, *args, **kwargs)
 
     def as_interrupt(self, error: BaseException) -> BaseException:
@@ -170,7 +170,7 @@ class GuestShell(InteractiveShell):
         IPython catches the CancelledError inside the cell, where nothing tells why it came.
         """
         if self.interrupted and isinstance(error, asyncio.CancelledError):
-            return KeyboardInterrupt().with_traceback(error.__traceback__)
+            return KeyboardInterrupt()
         return error
 
     def _showtraceback(self, etype: type, evalue: Any, stb: list[str]) -> None:
@@ -205,17 +205,20 @@ class GuestShell(InteractiveShell):
 
     def raw_input(self, prompt: object = "", /) -> str:
         """Ask the user for a line; this is `input` in the guest."""
+        __tracebackhide__ = True
         return self._ask(str(prompt), password=False)
 
     def getpass(
         self, prompt: str = "Password: ", stream: Any = None, *, echo_char: str | None = None
     ) -> str:
         """Ask the user for a password; this is `getpass.getpass` in the guest."""
+        __tracebackhide__ = True
         if stream is not None:
             warnings.warn("getpass's `stream` is ignored in a kernel", UserWarning, stacklevel=2)
         return self._ask(prompt, password=True)
 
     def _ask(self, prompt: str, *, password: bool) -> str:
+        __tracebackhide__ = True
         if not self.allow_stdin:
             raise StdinNotImplementedError(
                 f"{'getpass' if password else 'input'} was called, but this front end does not "
@@ -233,12 +236,14 @@ class GuestShell(InteractiveShell):
 
     def system(self, cmd: str) -> None:
         """Refuse: `!command` needs a process."""
+        __tracebackhide__ = True
         raise NoProcessesError(f"!{cmd.strip()}")
 
     system_piped = system_raw = system
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
         """Refuse: `!!command` needs a process."""
+        __tracebackhide__ = True
         raise NoProcessesError(f"!{cmd.strip()}")
 
     def enable_gui(self, gui: Any = None) -> None:

@@ -36,6 +36,7 @@ def patched(guest: Guest) -> Iterator[Guest]:
 
 def test_undo_takes_everything_back(guest: Guest) -> None:
     places = [*PLACES, threading.Condition, socket.socket, multiprocessing, _thread]
+    install(guest.host, guest.shell, patch_platform=True).undo()  # it imports things
     before = [dict(vars(place)) for place in places]
     install(guest.host, guest.shell, patch_platform=True).undo()
     assert [dict(vars(place)) for place in places] == before
@@ -56,6 +57,9 @@ def test_undo_takes_everything_back(guest: Guest) -> None:
         lambda: asyncio.run(asyncio.create_subprocess_exec("ls")),
         lambda: multiprocessing.Process(target=print).start(),
         lambda: multiprocessing.Pool(2),
+        lambda: multiprocessing.Queue(),
+        lambda: multiprocessing.get_context("spawn").Lock(),
+        lambda: concurrent.futures.ProcessPoolExecutor(),
     ],
 )
 def test_processes_are_refused_with_the_reason_and_the_way_out(
@@ -66,6 +70,14 @@ def test_processes_are_refused_with_the_reason_and_the_way_out(
     assert isinstance(caught.value, NoProcessesError)
     assert caught.value.errno == errno.ENOTSUP
     assert "Use Python instead" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["os.system('ls')", "time.sleep(-1)", "input()"])
+def test_tracebacks_end_in_the_users_code(patched: Guest, call: str) -> None:
+    patched.host.answers.append({"status": "error", "ename": "EOFError"})
+    (error,) = patched.run(f"import os, time\ndef f():\n    {call}\nf()").of("error")
+    assert "pyodide_kernel" not in "\n".join(error["traceback"])
+    assert "Cell" in error["traceback"][-2]
 
 
 def test_functions_that_are_missing_stay_missing(
