@@ -27,7 +27,6 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
 from pyodide_kernel.guest.kernel import GuestKernel
-from pyodide_kernel.guest.parent import parent_id
 
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
 """Frames of these are never interrupted by an exception."""
@@ -65,6 +64,7 @@ class PyodideHost:
         self._flush: Callable[[], None] = lambda: None
         self._note_interrupt: Callable[[], None] = lambda: None
         self._flush_scheduled = False
+        self._current_id: Callable[[], str] = lambda: ""
         self.busy = 0
         """How many requests are being worked on, those that wait included."""
 
@@ -72,6 +72,7 @@ class PyodideHost:
         """Connect the kernel, which is made with this host."""
         self._flush = kernel.flush
         self._note_interrupt = kernel.note_interrupt
+        self._current_id = kernel.shell.outlet.parent.current_id
 
     def emit(self, message: Message) -> None:
         """Send a message."""
@@ -86,12 +87,13 @@ class PyodideHost:
 
     def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a question and block until its answer is here."""
+        __tracebackhide__ = True
         self.flush()
         self._questions += 1
         question = Message(
             msg_type=msg_type,
             id=f"question-{self._questions}",
-            parent_id=parent_id.get(""),
+            parent_id=self._current_id(),
             content=content,
         )
         body = self._to_js(encode_body(question))
@@ -104,6 +106,7 @@ class PyodideHost:
 
     def sleep(self, seconds: float) -> None:
         """Block; an interrupt ends it at once."""
+        __tracebackhide__ = True
         self.flush()
         end = time.monotonic() + seconds
         while not self._doors.sleep(max(0.0, end - time.monotonic()) * 1000):
@@ -111,6 +114,7 @@ class PyodideHost:
 
     def _raise_interrupt(self) -> None:
         """Do what the SIGINT handler of the user's choice does: usually raise KeyboardInterrupt."""
+        __tracebackhide__ = True
         self._doors.takeInterrupt()
         handler = signal.getsignal(signal.SIGINT)
         if handler == self.on_sigint:
@@ -120,6 +124,7 @@ class PyodideHost:
 
     def run_sync(self, awaitable: Awaitable[Any]) -> Any:
         """Drive an awaitable to its end, other tasks running meanwhile, and return its result."""
+        __tracebackhide__ = True
         self.flush()
         task = asyncio.ensure_future(awaitable)
         done = asyncio.get_running_loop().create_future()
@@ -163,6 +168,7 @@ class PyodideHost:
 
     def on_sigint(self, _signum: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt in user code; elsewhere put the signal back for later."""
+        __tracebackhide__ = True
         if not self.busy:
             return
         if _is_user_code(frame):
