@@ -42,8 +42,14 @@ def history_path(setting: str) -> Path | None:
     """
     if setting == MEMORY:
         return None
-    folder = Path(platformdirs.user_data_dir("pyodide-kernel", appauthor=False))
-    return Path(setting).absolute() if setting else folder / "history.sqlite"
+    return Path(setting).absolute() if setting else _data_folder() / "history.sqlite"
+
+
+def _data_folder() -> Path:
+    try:
+        return Path(platformdirs.user_data_dir("pyodide-kernel", appauthor=False))
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        return Path()
 
 
 class History:
