@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +50,8 @@ class Place:
     work: Path
     temporary: Path
     """Temporary folder of all processes. Its path is short, since sockets lie in it."""
+    runtime: Path
+    """Where Jupyter keeps connection files."""
     environ: Mapping[str, str]
 
     def run(self, *command: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
@@ -65,6 +67,11 @@ class Place:
             timeout=timeout_s,
             check=False,
         )
+
+    def without(self, *names: str, **values: str) -> Place:
+        """The same place in an environment that lacks variables, or has others."""
+        kept = {name: value for name, value in self.environ.items() if name not in names}
+        return replace(self, environ=kept | values)
 
     def write_notebook(
         self, name: str, *sources: str, tags: Mapping[int, list[str]] | None = None
@@ -105,7 +112,7 @@ class Place:
         _, alive = psutil.wait_procs(self.processes(), timeout=END_TIMEOUT_S)
         found = [f"process {process.pid}: {_command(process)}" for process in alive]
         found += [str(path) for path in self.temporary.glob("pyodide-kernel-*")]
-        found += [str(path) for path in Path(self.environ["JUPYTER_RUNTIME_DIR"]).glob("kernel-*")]
+        found += [str(path) for path in self.runtime.glob("kernel-*")]
         return found
 
     def kill_all(self) -> None:
@@ -125,9 +132,9 @@ def _command(process: psutil.Process) -> str:
 @contextlib.contextmanager
 def new_place(folder: Path, temporary: Path) -> Iterator[Place]:
     """Folders for one test below `folder`, except the temporary one."""
-    work = folder / "work"
+    work, runtime = folder / "work", folder / "runtime"
     shutil.copytree(kernelspec_folder(), folder / "jupyter" / "kernels" / KERNEL_NAME)
-    for path in (work, folder / "home", folder / "runtime"):
+    for path in (work, runtime, folder / "home"):
         path.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     environ = kept | {
@@ -139,10 +146,10 @@ def new_place(folder: Path, temporary: Path) -> Iterator[Place]:
         "JUPYTER_PATH": str(folder / "jupyter"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTER_RUNTIME_DIR": str(runtime),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    place = Place(work=work, temporary=temporary, environ=environ)
+    place = Place(work=work, temporary=temporary, runtime=runtime, environ=environ)
     try:
         yield place
     finally:
