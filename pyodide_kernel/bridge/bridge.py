@@ -221,8 +221,10 @@ class Bridge:
         self._waiting.clear()
 
     def _submit(self, request: _Request) -> None:
-        if self._closing or self._given_up is not None:
-            _fail(request, DeadKernelError(self._given_up or "the kernel was shut down"))
+        if self._closing:
+            _fail(request, DeadKernelError("the kernel was shut down"))
+        elif self._given_up is not None:
+            _fail(request, WorkerStartError(self._given_up))
         elif self._life is not None and self._life.ready:
             self._start_request(request)
         else:

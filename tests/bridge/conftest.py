@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from bridge.harness import Harness
+from fake_deno import FakeLaunch, Script
+
+StartBridge = Callable[..., Harness]
+
+
+@pytest.fixture
+def start_bridge(caplog: pytest.LogCaptureFixture) -> Iterator[StartBridge]:
+    """Starts a bridge over scripts, or over a `launch` of the test's own; closes it at the end."""
+    harnesses: list[Harness] = []
+    threads = set(threading.enumerate())
+
+    def start(*scripts: Script, launch: object = None, **config: float) -> Harness:
+        harness = Harness(launch or FakeLaunch(*scripts), **config)  # type: ignore[arg-type]  # any launch
+        harnesses.append(harness)
+        harness.bridge.start()
+        return harness
+
+    yield start
+    for harness in harnesses:
+        harness.close()
+    assert set(threading.enumerate()) <= threads
+    complaints = [record for record in caplog.records if record.name == "asyncio"]
+    assert [record for record in complaints if record.levelno >= logging.ERROR] == []
