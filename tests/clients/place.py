@@ -111,7 +111,7 @@ class Place:
         """What is there that should be gone: processes, and files of the kernel."""
         _, alive = psutil.wait_procs(self.processes(), timeout=END_TIMEOUT_S)
         found = [f"process {process.pid}: {_command(process)}" for process in alive]
-        found += [str(path) for path in self.temporary.glob("pyodide-kernel-*")]
+        found += [str(path) for path in self.temporary.glob("pyodide-*")]
         found += [str(path) for path in self.runtime.glob("kernel-*")]
         return found
 

@@ -16,7 +16,7 @@ from clients.terminal import CONTROL_C, CONTROL_D, Terminal, terminal
 pytestmark = [pytest.mark.deno, pytest.mark.slow]
 
 PATIENT = "--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=30"
-"""By default the console stops asking whether a cell is complete after one answer later than 1 s."""
+"""By default the console stops asking whether a cell is complete after one answer in over 1 s."""
 
 
 @contextmanager
