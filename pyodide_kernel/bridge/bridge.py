@@ -28,6 +28,7 @@ DEATH_WINDOW_S: Final = 60.0
 """More unrequested deaths than MAX_DEATHS in this time: starting again would not help."""
 
 _CLOSE_TIMEOUT_S: Final = 5.0
+_SHUT_DOWN: Final = "the kernel was shut down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,9 @@ class Bridge:
         self._running: dict[str, _Request] = {}
         """Requests that the present interpreter works on."""
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS + 1)
+        self._lock = threading.RLock()
+        self._ended = False
+        """Whether the loop takes no calls any more; guarded by the lock."""
         self._closing = False
         self._given_up: str | None = None
         self._closed = asyncio.Event()
@@ -158,12 +162,13 @@ class Bridge:
         self._thread.join(timeout_s)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:
-            for argument in arguments:
-                if isinstance(argument, _Request):
-                    argument.future.set_exception(DeadKernelError("the kernel was shut down"))
+        with self._lock:
+            if not self._ended:
+                self._loop.call_soon_threadsafe(function, *arguments)
+                return
+        for argument in arguments:
+            if isinstance(argument, _Request):
+                _fail(argument, DeadKernelError(_SHUT_DOWN))
 
     # ---- everything below runs in the bridge's thread ----
 
@@ -171,10 +176,17 @@ class Bridge:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._lives())
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
-            self._fail_all(DeadKernelError("the kernel was shut down"))
-            self._loop.close()
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = True
+        self._closing = True
+        # What was called before runs now: each request that is among it must get its answer.
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._fail_all(DeadKernelError(_SHUT_DOWN))
+        self._loop.close()
 
     async def _lives(self) -> None:
         while not self._closing:
@@ -222,7 +234,7 @@ class Bridge:
 
     def _submit(self, request: _Request) -> None:
         if self._closing:
-            _fail(request, DeadKernelError("the kernel was shut down"))
+            _fail(request, DeadKernelError(_SHUT_DOWN))
         elif self._given_up is not None:
             _fail(request, WorkerStartError(self._given_up))
         elif self._life is not None and self._life.ready:
@@ -262,7 +274,7 @@ class Bridge:
     def _close(self) -> None:
         self._closing = True
         if self._life is not None:
-            self._life.end("the kernel was shut down", requested=True)
+            self._life.end(_SHUT_DOWN, requested=True)
         self._closed.set()
 
     def _ready(self, message: Message) -> None:
