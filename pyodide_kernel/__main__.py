@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
 
@@ -15,16 +15,22 @@ USAGE_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code. Errors that we know are one line on stderr."""
+    """Run a command; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return report_errors(lambda: _command(arguments))
+
+
+def report_errors(run: Callable[[], int]) -> int:
+    """Its exit code; or that of an error that we know, which becomes one line on stderr."""
     try:
-        return _run(arguments)
+        return run()
     except PyodideKernelError as error:
-        sys.stderr.write(f"pyodide-kernel: {error}\n")
+        text = " ".join(str(error).split())
+        sys.stderr.write(f"pyodide-kernel: {text}\n")
         return USAGE_ERROR if isinstance(error, ConfigurationError) else 1
 
 
-def _run(arguments: list[str]) -> int:
+def _command(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     if command == "install":
         from pyodide_kernel.install import install

@@ -55,6 +55,7 @@ class PyodideKernelApp(IPKernelApp):
     """The signal that ended the process, if one did."""
     exit_code = 0
     closed = False
+    owns_connection_file = False
 
     def _session_default(self) -> Session:
         return KernelSession(parent=self)
@@ -139,8 +140,11 @@ class PyodideKernelApp(IPKernelApp):
 
     def init_connection_file(self) -> None:
         """Read the connection file, or prepare to write one that does not exist yet."""
-        if Path(self.connection_file).exists():
-            check_connection_file(Path(self.connection_file))
+        places = (Path(self.connection_file), Path(self.abs_connection_file))
+        if found := [path for path in places if path.exists()]:
+            check_connection_file(found[0])
+        else:
+            self.owns_connection_file = True
         try:
             super().init_connection_file()
         except OSError as error:
@@ -229,6 +233,8 @@ class PyodideKernelApp(IPKernelApp):
         if self.iopub_thread is not None:
             end_tasks(self.iopub_thread)
         super().close()
+        if self.owns_connection_file:
+            self.cleanup_connection_file()
 
 
 def run(options: KernelOptions, *, kernel_class: type[PyodideKernel] = PyodideKernel) -> int:

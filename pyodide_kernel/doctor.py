@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -11,9 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
-
-import platformdirs
+from typing import Final, Literal
 
 from pyodide_kernel import __version__, runtime
 from pyodide_kernel.errors import PyodideKernelError
@@ -22,7 +21,7 @@ from pyodide_kernel.options import OneLineParser, from_environment
 CELL_TIMEOUT_S: Final = 120.0
 """As long as the bridge waits for an interpreter to come up."""
 
-PACKAGES: Final = ("ipykernel", "jupyter_client", "pyzmq", "traitlets", "deno")
+PACKAGES: Final = ("ipykernel", "jupyter_client", "pyzmq", "traitlets", "platformdirs", "psutil")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,8 @@ def findings() -> Iterator[Finding]:
     yield deno
     files = _check("runtime", _runtime)
     yield files
-    yield _check("cache folder", lambda: _writable(platformdirs.user_cache_dir, "XDG_CACHE_HOME"))
-    yield _check("data folder", lambda: _writable(platformdirs.user_data_dir, "XDG_DATA_HOME"))
+    yield _check("cache folder", lambda: _writable("cache"))
+    yield _check("data folder", lambda: _writable("data"))
     if deno.ok and files.ok:
         yield _check("test cell", _test_cell)
 
@@ -101,9 +100,9 @@ def _settings() -> str:
 
 
 def _kernelspec() -> str:
-    from jupyter_client.kernelspec import KernelSpecManager
+    from pyodide_kernel.install import kernelspec_manager
 
-    manager = KernelSpecManager()
+    manager = kernelspec_manager()
     ours = [
         f"{name} in {folder}"
         for name, folder in sorted(manager.find_kernel_specs().items())
@@ -119,7 +118,17 @@ def _kernelspec() -> str:
 def _deno() -> str:
     from pyodide_kernel.bridge.deno import find_deno
 
-    return str(find_deno())
+    path = find_deno()
+    try:
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PyodideKernelError(
+            f"{path} does not run ({error}); reinstall it with: "
+            "pip install --force-reinstall 'deno>=2.9,<3'"
+        ) from error
+    return f"{done.stdout.splitlines()[0].removeprefix('deno ')} at {path}"
 
 
 def _runtime() -> str:
@@ -132,7 +141,11 @@ def _runtime() -> str:
     )
 
 
-def _writable(find: Callable[..., str], variable: str) -> str:
+def _writable(kind: Literal["cache", "data"]) -> str:
+    import platformdirs
+
+    find = platformdirs.user_cache_dir if kind == "cache" else platformdirs.user_data_dir
+    variable = f"XDG_{kind.upper()}_HOME"
     folder = Path(find("pyodide-kernel", appauthor=False))
     try:
         if not folder.is_absolute():

@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.options import BAKED, SETTINGS, OneLineParser, add_settings, from_namespace
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpecManager
 
 NAME: Final = "pyodide"
 DISPLAY_NAME: Final = "Python (Pyodide)"
@@ -46,6 +49,14 @@ def kernelspec(*, display_name: str, baked: Sequence[str] = ()) -> dict[str, Any
         "interrupt_mode": "message",
         "metadata": {"debugger": False, "supported_encryption": ["curve"]},
     }
+
+
+def kernelspec_manager() -> KernelSpecManager:
+    """Jupyter's own, without the kernels of IPython's folder, which it would create or miss."""
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_core.paths import jupyter_path
+
+    return KernelSpecManager(kernel_dirs=jupyter_path("kernels"))
 
 
 def logo_files() -> list[Path]:
@@ -91,13 +102,11 @@ def _display_name(name: str) -> str:
 
 
 def _install(spec: dict[str, Any], options: argparse.Namespace) -> str:
-    from jupyter_client.kernelspec import KernelSpecManager
-
     prefix = sys.prefix if options.sys_prefix else options.prefix
     with tempfile.TemporaryDirectory() as folder:
         _write(Path(folder), spec)
         try:
-            return KernelSpecManager().install_kernel_spec(
+            return kernelspec_manager().install_kernel_spec(
                 folder, kernel_name=options.name, user=prefix is None, prefix=prefix
             )
         except ValueError as error:  # the name

@@ -12,6 +12,7 @@ from typing import Any
 from fake_worker import FakeWorker
 from traitlets import default
 
+from pyodide_kernel.__main__ import report_errors
 from pyodide_kernel.app import run
 from pyodide_kernel.bridge.bridge import Bridge
 from pyodide_kernel.bridge.life import BridgeConfig
@@ -46,4 +47,5 @@ class FakeKernel(PyodideKernel):
 
 
 if __name__ == "__main__":
-    sys.exit(run(parse_kernel_options(sys.argv[1:], os.environ), kernel_class=FakeKernel))
+    options = parse_kernel_options(sys.argv[1:], os.environ)
+    sys.exit(report_errors(lambda: run(options, kernel_class=FakeKernel)))
