@@ -28,17 +28,26 @@ OK: Mapping[str, Any] = {"status": "ok", "execution_count": 1, "comms": {}}
 
 
 class Gate:
-    """Lets a script wait for the test, whose thread is another one."""
+    """Lets a script wait for the test, whose thread is another one, or the test for the script."""
 
     def __init__(self) -> None:
         self._future: Future[None] = Future()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._future.done()
+
     def open(self) -> None:
-        """Let the script go on."""
+        """Let who waits go on."""
         self._future.set_result(None)
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait in a thread until the gate is open."""
+        self._future.result(timeout_s)
+
     async def opened(self) -> None:
-        """Wait until the gate is open."""
+        """Wait in a coroutine until the gate is open."""
         await asyncio.shield(asyncio.wrap_future(self._future))
 
 

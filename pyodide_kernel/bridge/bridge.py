@@ -91,8 +91,10 @@ class Bridge:
         self._closed = asyncio.Event()
 
     def start(self) -> None:
-        """Start the thread, and in it the first interpreter. Returns at once."""
-        self._thread.start()
+        """Start the thread, and in it the first interpreter. Returns at once; may be repeated."""
+        with self._lock:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def request(
         self,
@@ -155,11 +157,14 @@ class Bridge:
         return life.pipe.pid if life is not None and life.pipe is not None else None
 
     def close(self, *, timeout_s: float = _CLOSE_TIMEOUT_S) -> None:
-        """Kill the interpreter, reap its process and end the thread. Blocks; may be repeated."""
-        if not self._thread.is_alive():
-            return
+        """Kill the interpreter, reap its process and end the thread. May be repeated.
+
+        Blocks until that is done, unless a callback calls it.
+        """
         self._call(self._close)
-        self._thread.join(timeout_s)
+        self.start()  # a bridge that was never started ends in its thread too
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         with self._lock:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 from bridge.conftest import StartBridge
@@ -14,8 +12,6 @@ from fake_deno import FakeDeno, FakeLaunch, Gate
 
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import DeadKernelError
-
-OnData = Callable[[bytes], None]
 
 
 async def gets_ready(deno: FakeDeno) -> None:
@@ -138,3 +134,42 @@ def test_every_request_ends_however_close_and_requests_meet(start_bridge: StartB
             thread.join()
         assert len(futures) == 200
         assert wait(futures, PATIENCE_S).not_done == set()
+
+
+def test_bridge_that_was_never_started_leaves_nothing() -> None:
+    harness = Harness(FakeLaunch(gets_ready))
+    future = harness.execute()
+    harness.close()
+    assert_shut_down(future)
+    assert_shut_down(harness.execute())
+    harness.close()
+
+
+def test_bridge_that_was_closed_does_not_start() -> None:
+    launch = FakeLaunch(gets_ready)
+    harness = Harness(launch)
+    harness.close()
+    harness.bridge.start()
+    harness.close()
+    assert launch.launched == []
+
+
+def test_close_may_be_called_by_a_callback(start_bridge: StartBridge) -> None:
+    prepared, closed = Gate(), Gate()
+
+    async def script(deno: FakeDeno) -> None:
+        await prepared.opened()
+        deno.hello()
+        deno.say("stream", {"name": "stdout", "text": ""})
+
+    harness = start_bridge(script)
+    close = harness.bridge.close
+
+    def close_in_callback(_message: Message) -> None:
+        close()
+        closed.open()
+
+    harness.bridge._on_message = close_in_callback
+    prepared.open()
+    closed.wait(PATIENCE_S)
+    harness.close()
