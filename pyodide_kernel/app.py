@@ -220,6 +220,8 @@ class PyodideKernelApp(IPKernelApp):
         self.kernel.start()
         self.io_loop = IOLoop.current()
         self.io_loop.start()
+        self.kernel.close()
+        self.io_loop.run_sync(self.kernel.finish)
         self.close()
 
     def close(self) -> None:

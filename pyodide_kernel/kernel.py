@@ -50,6 +50,9 @@ from pyodide_kernel.stdin import StdinChannel
 POLITE_SHUTDOWN_S: Final = 1.0
 """How long the guest may take for its atexit functions when the kernel shuts down."""
 
+FINISH_S: Final = 1.0
+"""How long a request in work may take after the interpreter ended; it has nothing to wait for."""
+
 NEVER_ON_CONTROL: Final = ("execute_request", *content.RELAYS)
 """They wait for the guest, and an interrupt on the same channel would wait behind them."""
 
@@ -78,7 +81,7 @@ class PyodideKernel(Kernel):
         help="Seconds after an interrupt until an interpreter that still runs is killed; 0: never.",
     ).tag(config=True)
     hang_timeout = Float(
-        15.0, min=0, help="Seconds without a sign of life until Deno counts as hung; 0: never."
+        15.0, min=0.001, help="Seconds without a sign of life until Deno counts as hung."
     ).tag(config=True)
     output_limit = Integer(
         100_000_000, min=0, help="Bytes of output that one cell may send to clients."
@@ -112,6 +115,7 @@ class PyodideKernel(Kernel):
         self._told_cause = ""
         self._untold_death: Death | None = None
         self._queue = ShellQueue(self._dispatch)
+        self._finished = asyncio.Event()
         self._parents = Parents()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
@@ -177,7 +181,15 @@ class PyodideKernel(Kernel):
 
     async def _run(self) -> None:
         await self._queue.run()
-        self.io_loop.stop()
+        self._finished.set()
+        if not self._closed:
+            self.io_loop.stop()
+
+    async def finish(self) -> None:
+        """Let the request in work get its reply; after `close`, in a loop that was stopped."""
+        self._queue.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._finished.wait(), FINISH_S)
 
     def close(self) -> None:
         """End the guest, Deno and our threads. From any thread, blocking; safe to call again."""

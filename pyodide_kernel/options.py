@@ -27,6 +27,14 @@ def read_seconds(text: str) -> float:
     return seconds
 
 
+def read_duration(text: str) -> float:
+    """A finite number of seconds above 0. Raises ValueError."""
+    seconds = read_seconds(text)
+    if seconds == 0:
+        raise ValueError
+    return seconds
+
+
 _UNITS: Final = {
     **{"": 1, "b": 1},
     **{"k": 10**3, "m": 10**6, "g": 10**9},
@@ -86,8 +94,8 @@ SETTINGS: Final = (
         option="--hang-timeout",
         trait="PyodideKernel.hang_timeout",
         metavar="SECONDS",
-        read=read_seconds,
-        form="a number of seconds, such as 15 or 0.5",
+        read=read_duration,
+        form="a number of seconds above 0, such as 15 or 0.5",
         help="time without a sign of life until the sandbox counts as hung (default: 15)",
     ),
     Setting(

@@ -139,18 +139,17 @@ def _is_idle(message: Message) -> bool:
 
 @contextmanager
 def kernel_process(
-    *arguments: str, environ: Mapping[str, str] | None = None, fake: bool = True
+    *arguments: str, environ: Mapping[str, str] | None = None, stderr: Any = None
 ) -> Iterator[KernelProcess]:
     """Start a kernel, connect a client, and end both."""
-    command = [str(FAKE_KERNEL)] if fake else ["-m", "pyodide_kernel"]
     manager = KernelManager()
     manager._kernel_spec = KernelSpec(
-        argv=[sys.executable, *command, "-f", "{connection_file}", *arguments],
+        argv=[sys.executable, str(FAKE_KERNEL), "-f", "{connection_file}", *arguments],
         display_name="kernel under test",
         language="python",
         interrupt_mode="message",
     )
-    manager.start_kernel(env=dict(os.environ) | dict(environ or {}))
+    manager.start_kernel(env=dict(os.environ) | dict(environ or {}), stderr=stderr)
     client = manager.blocking_client()
     client.start_channels()
     try:

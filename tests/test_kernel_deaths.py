@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from kernel_process import TIMEOUT_S, kernel_process
@@ -125,13 +126,15 @@ def test_shutdown_is_told_on_iopub(channel: str) -> None:
         assert kernel.wait() == 0
 
 
-def test_a_shutdown_during_a_cell_does_not_wait_for_it() -> None:
-    with kernel_process(*ARGUMENTS) as kernel:
+def test_a_shutdown_during_a_cell_does_not_wait_for_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as stderr, kernel_process(*ARGUMENTS, stderr=stderr) as kernel:
         cell = kernel.execute("print('on'); await asyncio.sleep(60)")
         kernel.output("stream")
         kernel.send("shutdown_request", {"restart": False}, channel="control")
         assert kernel.reply(cell)["content"]["status"] == "aborted"
         assert kernel.wait() == 0
+    assert [line for line in log.read_text().splitlines() if "over TCP" not in line] == []
 
 
 def test_a_shutdown_before_the_interpreter_is_ready_does_not_wait_for_it() -> None:
@@ -144,10 +147,15 @@ def test_a_shutdown_before_the_interpreter_is_ready_does_not_wait_for_it() -> No
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_process_in_good_order(number: signal.Signals) -> None:
-    with kernel_process(*ARGUMENTS) as kernel:
+def test_a_signal_ends_the_process_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as stderr, kernel_process(*ARGUMENTS, stderr=stderr) as kernel:
+        cell = kernel.execute("print('on'); await asyncio.sleep(60)")
+        kernel.output("stream")
         os.kill(kernel.pid, number)
+        assert kernel.reply(cell)["content"]["status"] == "aborted"
         assert kernel.wait() == -number
+    assert [line for line in log.read_text().splitlines() if "over TCP" not in line] == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

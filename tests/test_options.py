@@ -11,6 +11,7 @@ from pyodide_kernel.options import (
     from_environment,
     kernel_parser,
     parse_kernel_options,
+    read_duration,
     read_seconds,
     read_size,
 )
@@ -41,6 +42,12 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         read_seconds(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "-1", "nan"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        read_duration(text)
 
 
 def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
