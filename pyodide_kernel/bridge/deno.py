@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from pyodide_kernel.bridge.confinement import confinement
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
@@ -30,6 +30,9 @@ _TAIL_BYTES: Final = 4096
 _READ_BYTES: Final = 256 * 1024
 _CONNECT_TIMEOUT_S: Final = 30.0
 """Deno connects in some 20 ms; a machine that needs longer than this is stuck, not slow."""
+
+_EXIT_TIMEOUT_S: Final = 1.0
+"""Time for Deno to print why it ends, and to end, after it has closed its pipe."""
 
 _INSTALL: Final = "install it with: pip install 'deno>=2.9,<3'"
 
@@ -163,7 +166,7 @@ def environment() -> Mapping[str, str]:
 class DenoProcess:
     """One Deno process and the socket to it. Made by `launch`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, report: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, report: BinaryIO) -> None:
         self._process = process
         self._report = report
         self.layers: Mapping[str, str] = {}
@@ -197,16 +200,18 @@ class DenoProcess:
     async def wait(self) -> str:
         """Wait for the pipe's end, make sure that the process ends too, and say how it ended."""
         await self._closed.wait()
-        self.kill_if_running()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_EXIT_TIMEOUT_S):
+                await self._process.wait()
+        return await self.end()
+
+    async def end(self) -> str:
+        """Kill the process and wait until nothing of it is left. How it ended."""
+        self._report.close()
+        self.kill()
         code = await self._process.wait()
         await asyncio.gather(*self._drains, return_exceptions=True)
         return self._describe(code)
-
-    def kill_if_running(self) -> None:
-        """Give a process that closed its pipe no time to go on."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
 
     def _describe(self, code: int) -> str:
         if code < 0:
@@ -234,27 +239,24 @@ class DenoProcess:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not accepting.done():
-                self._closed.set()
-                ended = exited.done()
-                self.kill_if_running()
-                reason = await self.wait()
-                if not ended:
-                    reason = f"Deno did not connect within {_CONNECT_TIMEOUT_S:.0f} s"
+                reason = f"Deno did not connect within {_CONNECT_TIMEOUT_S:g} s"
+                if exited.done():
+                    reason = await self.end()
                 raise WorkerStartError(f"the sandbox did not start: {reason}")
             connection = accepting.result()
         finally:
             accepting.cancel()
             exited.cancel()
-            self._read_report()
+            await asyncio.wait({accepting, exited})
         self._transport, _ = await loop.connect_accepted_socket(
             lambda: _Connection(on_data, self._closed), connection
         )
+        self._read_report()
 
     def _read_report(self) -> None:
-        """Take the launcher's report; by now Deno runs, or nothing does any more."""
-        with os.fdopen(self._report, "rb") as report:
-            if text := report.read():
-                self.layers = json.loads(text)
+        """Take the launcher's report; it is complete, since Deno runs by now."""
+        with self._report:
+            self.layers = json.load(self._report)
 
     async def _accept(self, listener: socket.socket) -> socket.socket:
         loop = asyncio.get_running_loop()
@@ -311,13 +313,14 @@ async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
             try:
                 await process.connect(listener, on_data)
             except BaseException:
-                process.kill_if_running()
+                await process.end()
                 raise
     return process
 
 
 async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
-    report, report_end = os.pipe()
+    reading_end, report_end = os.pipe()
+    report = os.fdopen(reading_end, "rb")
     confined = confinement(
         deno=config.deno,
         read=(_MAIN.parent, config.runtime),
@@ -339,8 +342,11 @@ async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
             pass_fds=(report_end,),
         )
     except OSError as error:
-        os.close(report)
+        report.close()
         raise WorkerStartError(f"the sandbox did not start: {error}") from error
+    except BaseException:
+        report.close()
+        raise
     finally:
         os.close(report_end)
     return DenoProcess(process, report)

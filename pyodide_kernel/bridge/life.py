@@ -65,6 +65,7 @@ class Life:
         self._interrupted_at: float | None = None
         self._unanswered_since: float | None = None
         self._greeted = False
+        self._launching: asyncio.Future[Pipe] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._became_ready = asyncio.Event()
         self.pipe: Pipe | None = None
@@ -78,11 +79,15 @@ class Life:
 
     async def run(self) -> str:
         """Launch, serve and bury one process. The cause of its end, as a sentence for the user."""
+        self._launching = asyncio.ensure_future(self._launch(self._data))
         try:
-            self.pipe = await self._launch(self._data)
+            self.pipe = await self._launching
         except WorkerStartError as error:
             return self._cause or str(error)
-        assert self.pipe is not None
+        except asyncio.CancelledError:
+            if self._cause is None:
+                raise
+            return self._cause
         if self._cause is not None:
             self.pipe.kill()
         elif self._greeted:
@@ -131,6 +136,8 @@ class Life:
             self.requested = requested
         if self.pipe is not None:
             self.pipe.kill()
+        elif self._launching is not None:
+            self._launching.cancel()
 
     def _lose_patience(self, after: str) -> None:
         self.end(

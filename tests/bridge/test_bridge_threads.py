@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
@@ -12,6 +14,8 @@ from fake_deno import FakeDeno, FakeLaunch, Gate
 
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import DeadKernelError
+
+OnData = Callable[[bytes], None]
 
 
 async def gets_ready(deno: FakeDeno) -> None:
@@ -173,3 +177,51 @@ def test_close_may_be_called_by_a_callback(start_bridge: StartBridge) -> None:
     prepared.open()
     closed.wait(PATIENCE_S)
     harness.close()
+
+
+async def hangs(_on_data: OnData) -> FakeDeno:
+    """A launch that never ends by itself."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def test_close_during_start_ends_the_start(start_bridge: StartBridge) -> None:
+    launching = Gate()
+    ended: list[str] = []
+
+    async def launch(on_data: OnData) -> FakeDeno:
+        launching.open()
+        try:
+            return await hangs(on_data)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    harness = start_bridge(launch=launch)
+    future = harness.execute()
+    launching.wait(PATIENCE_S)
+    harness.close()
+    assert ended == ["cancelled"]
+    assert_shut_down(future)
+    harness.no_more_events()
+
+
+def test_restart_during_start_starts_another(start_bridge: StartBridge) -> None:
+    launching = Gate()
+    fake = FakeLaunch(answers_cells)
+
+    async def launch(on_data: OnData) -> FakeDeno:
+        if not launching.is_open:
+            launching.open()
+            await hangs(on_data)
+        return await fake(on_data)
+
+    harness = start_bridge(launch=launch)
+    future = harness.execute()
+    launching.wait(PATIENCE_S)
+    harness.bridge.restart("The kernel was restarted.")
+    death = harness.next_death()
+    assert death.requested
+    assert death.during_start
+    assert death.cause == "The kernel was restarted."
+    assert future.result(PATIENCE_S).content["status"] == "ok"
