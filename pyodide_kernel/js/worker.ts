@@ -155,14 +155,6 @@ function interruptBuffer(page: SharedPage): object {
 async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   const { folder } = init.runtime;
   const { loadPyodide } = await import(`file://${folder}/pyodide/pyodide.mjs`);
-  let guest: Guest | undefined;
-  const output = (fd: number): unknown => ({
-    write(bytes: Uint8Array): number {
-      guest?.write(fd, bytes.slice());
-      return bytes.length;
-    },
-    isatty: false,
-  });
   const pyodide: Pyodide = await loadPyodide({
     indexURL: `${folder}/pyodide/`,
     stdLibURL: `${folder}/python_stdlib.zip`,
@@ -176,7 +168,7 @@ async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   const doors = new Doors(page);
   const started = entry.start(doors, pyodide.toPy(init.guest));
   entry.destroy();
-  guest = {
+  const guest: Guest = {
     handle: started.get("handle"),
     interrupt: started.get("interrupt"),
     flush: started.get("flush"),
@@ -184,6 +176,13 @@ async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   };
   started.destroy();
   doors.onCheck = guest.interrupt;
+  const output = (fd: number): unknown => ({
+    write(bytes: Uint8Array): number {
+      guest.write(fd, bytes.slice());
+      return bytes.length;
+    },
+    isatty: false,
+  });
   pyodide.setStdout(output(1));
   pyodide.setStderr(output(2));
   pyodide.setInterruptBuffer(interruptBuffer(page));
