@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import secrets
 import threading
@@ -109,6 +110,7 @@ class Bridge:
 
         The future fails with DeadKernelError if the interpreter dies over it, WorkerStartError if
         none can be started, and LocalProtocolError, ValueError or TypeError if it can't be sent.
+        It can be cancelled as long as it waits to be sent.
         """
         message = Message(
             msg_type=msg_type,
@@ -249,6 +251,8 @@ class Bridge:
 
     def _start_request(self, request: _Request) -> None:
         assert self._life is not None
+        if not request.future.set_running_or_notify_cancel():
+            return
         try:
             self._life.send(request.message)
         except (PyodideKernelError, ValueError, TypeError) as error:
@@ -310,5 +314,5 @@ def _answers(running: Mapping[str, _Request], message: Message) -> bool:
 
 
 def _fail(request: _Request, error: BaseException) -> None:
-    if not request.future.done():
+    with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled by its owner
         request.future.set_exception(error)

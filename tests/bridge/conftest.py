@@ -27,5 +27,5 @@ def start_bridge(caplog: pytest.LogCaptureFixture) -> Iterator[StartBridge]:
     for harness in harnesses:
         harness.close()
     assert set(threading.enumerate()) <= threads
-    complaints = [record for record in caplog.records if record.name == "asyncio"]
+    complaints = [record for record in caplog.get_records("call") if record.name == "asyncio"]
     assert [record for record in complaints if record.levelno >= logging.ERROR] == []

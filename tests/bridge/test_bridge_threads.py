@@ -225,3 +225,60 @@ def test_restart_during_start_starts_another(start_bridge: StartBridge) -> None:
     assert death.during_start
     assert death.cause == "The kernel was restarted."
     assert future.result(PATIENCE_S).content["status"] == "ok"
+
+
+def test_reply_to_a_request_that_was_cancelled_is_dropped(start_bridge: StartBridge) -> None:
+    cancelled = Gate()
+
+    async def script(deno: FakeDeno) -> None:
+        await deno.get_ready()
+        request = await deno.hear("execute_request")
+        deno.say("stream", {"name": "stdout", "text": "running"})
+        await cancelled.opened()
+        deno.reply(request)
+        deno.reply(await deno.hear("execute_request"))
+
+    harness = start_bridge(script)
+    future = harness.execute()
+    harness.wait_ready()
+    harness.next_message()
+    future.cancel()
+    cancelled.open()
+    harness.execute().result(PATIENCE_S)
+    harness.no_more_events()
+
+
+def test_waiting_request_that_was_cancelled_is_never_sent(start_bridge: StartBridge) -> None:
+    cancelled = Gate()
+
+    async def script(deno: FakeDeno) -> None:
+        await cancelled.opened()
+        await deno.get_ready()
+        request = await deno.hear("execute_request")
+        assert request.content["code"] == "the second"
+        deno.reply(request)
+
+    harness = start_bridge(script)
+    assert harness.execute(code="the first").cancel()
+    second = harness.execute(code="the second")
+    cancelled.open()
+    second.result(PATIENCE_S)
+
+
+def test_death_over_a_request_that_was_cancelled_is_told(start_bridge: StartBridge) -> None:
+    async def script(deno: FakeDeno) -> None:
+        await deno.get_ready()
+        await deno.hear("execute_request")
+        deno.say("stream", {"name": "stdout", "text": "running"})
+        await cancelled.opened()
+        deno.end("it ended")
+
+    cancelled = Gate()
+    harness = start_bridge(script, gets_ready)
+    future = harness.execute()
+    harness.wait_ready()
+    harness.next_message()
+    future.cancel()
+    cancelled.open()
+    assert "it ended" in harness.next_death().cause
+    harness.wait_ready()
