@@ -203,12 +203,22 @@ class Bridge:
                 on_message=self._receive,
                 on_ready=self._ready,
             )
-            death = await life.run()
+            cause = await self._live(life)
             self._life = None
             if self._closing:
                 return
-            if self._bury(life, death):
+            if self._bury(life, cause):
                 await self._closed.wait()
+
+    async def _live(self, life: Life) -> str:
+        """The cause of the life's end. A bug of ours is one, so that it is told and counted."""
+        try:
+            return await life.run()
+        except Exception as error:
+            log.exception("an interpreter ended by an unexpected error")
+            cause = f"An error of the kernel itself: {error!r}."
+            life.end(cause)
+            return cause
 
     def _bury(self, life: Life, cause: str) -> bool:
         """Tell everybody of a death; whether it was one too many."""

@@ -170,6 +170,8 @@ class Life:
             case "worker_died":
                 self.end(f"The sandboxed interpreter ended: {explain(message.content['cause'])}.")
             case "ready":
+                if self.pipe is None:
+                    raise RemoteProtocolError("a ready message before boot")
                 if self.was_ready:
                     raise RemoteProtocolError("a second ready message")
                 self.was_ready = True

@@ -12,7 +12,6 @@ from fake_deno import FakeDeno, Gate
 
 from pyodide_kernel.bridge import bridge as bridge_module
 from pyodide_kernel.bridge.bridge import MAX_DEATHS
-from pyodide_kernel.bridge.life import explain
 from pyodide_kernel.errors import DeadKernelError, WorkerStartError
 
 SOON_S = 0.02
@@ -275,17 +274,3 @@ def test_callbacks_that_raise_do_not_end_the_thread(
     failures = [record for record in caplog.records if "a callback" in record.message]
     assert len(failures) >= 3
     assert all(record.levelno == logging.ERROR for record in failures)
-
-
-@pytest.mark.parametrize(
-    ("cause", "told"),
-    [
-        ("RangeError: Maximum call stack size exceeded", "the recursion was too deep for WebAss"),
-        ("RecursionError.", "the recursion was too deep for WebAssembly"),
-        ("RangeError: WebAssembly.Memory(): out of memory", "it ran out of memory"),
-        ("Array buffer allocation failed", "it ran out of memory"),
-        ("something else.", "something else"),
-    ],
-)
-def test_last_words_are_explained(cause: str, told: str) -> None:
-    assert told in explain(cause)
