@@ -131,9 +131,10 @@ class Life:
 
     def end(self, cause: str, *, requested: bool = False) -> None:
         """Kill the process; `cause` says why, the first one counts."""
-        if self._cause is None:
-            self._cause = cause
-            self.requested = requested
+        if self._cause is not None:
+            return
+        self._cause = cause
+        self.requested = requested
         if self.pipe is not None:
             self.pipe.kill()
         elif self._launching is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from bridge.conftest import StartBridge
 from bridge.harness import PATIENCE_S
-from fake_deno import FakeDeno, FakeLaunch
+from fake_deno import FakeDeno, FakeLaunch, Gate
 
 from pyodide_kernel.bridge.bridge import MAX_DEATHS
 from pyodide_kernel.bridge.life import explain
@@ -111,3 +111,28 @@ def test_readiness_before_boot_breaks_the_protocol(start_bridge: StartBridge) ->
 )
 def test_last_words_are_explained(cause: str, told: str) -> None:
     assert told in explain(cause)
+
+
+def test_launch_that_was_ended_may_clean_up_in_peace(start_bridge: StartBridge) -> None:
+    launching, cleaning, ended = Gate(), Gate(), Gate()
+    cleaned: list[bool] = []
+
+    async def launch(_on_data: OnData) -> FakeDeno:
+        launching.open()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.open()
+            await ended.opened()
+            cleaned.append(True)
+        raise AssertionError
+
+    harness = start_bridge(launch=launch)
+    launching.wait(PATIENCE_S)
+    harness.bridge.restart("The kernel was restarted.")
+    cleaning.wait(PATIENCE_S)
+    harness.bridge.restart("The kernel was restarted again.")
+    harness.bridge._call(harness.bridge._close)
+    harness.bridge._call(ended.open)
+    harness.close()
+    assert cleaned == [True]
