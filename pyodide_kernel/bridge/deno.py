@@ -124,8 +124,19 @@ def _check_version(version: str, path: Path) -> None:
 
 
 def command(config: DenoCommand, socket_path: Path) -> list[str]:
-    """Arguments that start Deno with the broker's permissions: allow lists only, no prompt."""
-    readable = ",".join(map(str, (_MAIN.parent, config.runtime, socket_path)))
+    """Arguments that start Deno with the broker's permissions: allow lists only, no prompt.
+
+    Raises WorkerStartError if a path can't be told to Deno.
+    """
+    paths = (_MAIN.parent, config.runtime, socket_path)
+    for path in paths:
+        if "," in str(path):
+            # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
+            raise WorkerStartError(
+                f"the sandbox can't start from {path}, as there is a comma in the path; "
+                "install elsewhere, or set TMPDIR to another folder"
+            )
+    readable = ",".join(map(str, paths))
     return [
         str(config.deno),
         "run",
@@ -215,7 +226,7 @@ class DenoProcess:
 
     def _describe(self, code: int) -> str:
         if code < 0:
-            reason = f"Deno was ended by {signal.Signals(-code).name}"
+            reason = f"Deno was ended by {_signal_name(-code)}"
         else:
             reason = f"Deno exited with code {code}"
         text = self._tail.decode("utf-8", "replace").strip()
@@ -276,6 +287,13 @@ class DenoProcess:
         return pid == self._process.pid
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class _Connection(asyncio.BufferedProtocol):
     """Hands the bytes of the socket on, and notes its end."""
 
@@ -303,19 +321,34 @@ async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
     The process dies with the thread that this runs in (Linux). The socket lies in a folder of its
     own that only this user may enter, and both are gone when this returns.
     """
-    with tempfile.TemporaryDirectory(prefix="pyodide-pipe-") as folder:
-        path = Path(folder) / "pipe"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(path))
-            listener.listen(1)
-            listener.setblocking(False)
-            process = await _spawn(config, path)
-            try:
-                await process.connect(listener, on_data)
-            except BaseException:
-                await process.end()
-                raise
+    with contextlib.ExitStack() as resources:
+        listener, path = _listen(resources)
+        process = await _spawn(config, path)
+        try:
+            await process.connect(listener, on_data)
+        except BaseException:
+            await process.end()
+            raise
     return process
+
+
+def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
+    """A listening socket and its path, both gone when `resources` is closed."""
+    folder = None
+    try:
+        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="pyodide-pipe-"))
+        listener = resources.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        path = Path(folder) / "pipe"
+        listener.bind(str(path))
+        listener.listen(1)
+    except OSError as error:
+        where = f" in {folder}" if folder else ""
+        raise WorkerStartError(
+            f"the sandbox did not start: no socket could be made{where} ({error}); "
+            "set TMPDIR to another folder, with a short path"
+        ) from error
+    listener.setblocking(False)
+    return listener, path
 
 
 async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:

@@ -16,7 +16,7 @@ from pyodide_kernel.bridge.deno import (
     find_deno,
     worker_permissions,
 )
-from pyodide_kernel.errors import DenoNotFoundError
+from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
 
 JS = Path(deno_module.__file__).parents[1] / "js"
 CONFIG = DenoCommand(deno=Path("/opt/deno"), runtime=Path("/opt/runtime"))
@@ -39,6 +39,15 @@ def test_command_line_is_exactly_the_allow_lists() -> None:
         f"{JS}/main.ts",
         "/tmp/folder/pipe",
     ]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "socket_path"), [("/opt/a,/etc", "/tmp/pipe"), ("/opt/runtime", "/tmp,/pipe")]
+)
+def test_path_with_a_comma_is_refused_since_it_would_be_two(runtime: str, socket_path: str) -> None:
+    config = DenoCommand(deno=Path("/opt/deno"), runtime=Path(runtime))
+    with pytest.raises(WorkerStartError, match=r"from .*,.* comma in the path; install elsewhere"):
+        command(config, Path(socket_path))
 
 
 def test_worker_may_read_the_runtime_and_nothing_else() -> None:

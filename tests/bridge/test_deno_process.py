@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Coroutine
@@ -271,3 +274,66 @@ def children() -> list[str]:
 
 def list_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="real-time signals")
+def test_signal_without_a_name_is_told_by_its_number(config: DenoCommand) -> None:
+    async def test() -> None:
+        process = await launch(config, Received())
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGRTMIN + 3)
+        assert await process.wait() == f"Deno was ended by signal {signal.SIGRTMIN + 3}"
+
+    run(test())
+
+
+@pytest.mark.parametrize("name", ["missing", "x" * 120])
+def test_unusable_folder_for_temporary_files_is_an_error_that_names_it(
+    config: DenoCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
+    if name != "missing":
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    async def test() -> None:
+        with pytest.raises(WorkerStartError) as failure:
+            await launch(config, Received())
+        assert "the sandbox did not start" in str(failure.value)
+        assert str(folder) in str(failure.value)
+        assert "TMPDIR" in str(failure.value)
+
+    run(test())
+
+
+HOST = """
+import asyncio, sys
+from pathlib import Path
+from pyodide_kernel.bridge.deno import DenoCommand, find_deno, launch
+
+async def main():
+    config = DenoCommand(deno=find_deno(), runtime=Path(sys.argv[1]))
+    process = await launch(config, lambda data: None)
+    print(process.pid, flush=True)
+    await process.wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pidfd")
+def test_process_dies_with_a_host_that_is_killed(tmp_path: Path) -> None:
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert host.stdout is not None
+    with host, host.stdout:
+        descriptor = os.pidfd_open(int(host.stdout.readline()))
+        host.kill()
+    # Readable when the process has ended.
+    readable, _, _ = select.select([descriptor], [], [], PATIENCE_S)
+    os.close(descriptor)
+    assert readable
+    assert entries(tmp_path) == []
