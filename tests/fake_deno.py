@@ -52,7 +52,7 @@ class Gate:
 
 
 class FakeDeno:
-    """Broker, worker and guest in one. Implements `bridge.deno.Pipe`."""
+    """Broker, worker and guest in one. Implements `bridge.process.Pipe`."""
 
     def __init__(self, on_data: Callable[[bytes], None]) -> None:
         self._on_data = on_data

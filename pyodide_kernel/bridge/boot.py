@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from pyodide_kernel import runtime
 from pyodide_kernel.bridge.bridge import Bridge, Death
-from pyodide_kernel.bridge.deno import DenoCommand, find_deno, launch, worker_permissions
+from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permissions
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.process import launch
 
 _PACKAGE: Final = Path(runtime.__file__).parent
 

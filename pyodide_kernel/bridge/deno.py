@@ -1,39 +1,22 @@
-"""Find Deno; the pure command line; start and end one Deno process with its pipe."""
+"""Find Deno; the command line, permissions and environment that it gets."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import os
 import shutil
-import signal
-import socket
-import struct
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final
 
-from pyodide_kernel.bridge.confinement import confinement
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
 
 MINIMUM_DENO: Final = (2, 9)
 _PACKAGE: Final = Path(__file__).parents[1]
-_CONFINE: Final = Path(__file__).with_name("confine.py")
-_MAIN: Final = _PACKAGE / "js" / "main.ts"
-_TAIL_BYTES: Final = 4096
-_READ_BYTES: Final = 256 * 1024
-_CONNECT_TIMEOUT_S: Final = 30.0
-"""Deno connects in some 20 ms; a machine that needs longer than this is stuck, not slow."""
-
-_EXIT_TIMEOUT_S: Final = 1.0
-"""Time for Deno to print why it ends, and to end, after it has closed its pipe."""
-
+MAIN: Final = _PACKAGE / "js" / "main.ts"
 _INSTALL: Final = "install it with: pip install 'deno>=2.9,<3'"
 
 
@@ -45,27 +28,8 @@ class DenoCommand:
     runtime: Path
     """Folder of the bundled runtime, which broker and worker may read."""
 
-
-class Pipe(Protocol):
-    """One end of a running Deno process, or of something that plays its part in a test."""
-
-    def write(self, chunks: list[bytes | memoryview]) -> None:
-        """Queue bytes; never blocks."""
-
-    def kill(self) -> None:
-        """End the process at once and for good."""
-
-    async def wait(self) -> str:
-        """Wait until process and pipe are gone; what is known of the reason, for the user."""
-
-    @property
-    def pid(self) -> int | None:
-        """Process id, if there is a process."""
-
-
-DataCallback = Callable[[bytes], None]
-Launch = Callable[[DataCallback], Any]
-"""Coroutine function that starts a process, connects it and returns its Pipe."""
+    main: Path = MAIN
+    """The program; Deno may read its folder too."""
 
 
 def find_deno() -> Path:
@@ -128,7 +92,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
 
     Raises WorkerStartError if a path can't be told to Deno.
     """
-    paths = (_MAIN.parent, config.runtime, socket_path)
+    paths = (config.main.parent, config.runtime, socket_path)
     for path in paths:
         if "," in str(path):
             # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
@@ -150,7 +114,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
         f"--allow-net=unix:{socket_path}",
         f"--allow-read={readable}",
         f"--allow-write={socket_path}",
-        str(_MAIN),
+        str(config.main),
         str(socket_path),
     ]
 
@@ -172,214 +136,3 @@ def worker_permissions(config: DenoCommand) -> dict[str, Any]:
 def environment() -> Mapping[str, str]:
     """Environment of Deno: nothing of the host's, and a storage folder that can't exist."""
     return {"DENO_DIR": "/dev/null/none", "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
-
-
-class DenoProcess:
-    """One Deno process and the socket to it. Made by `launch`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, report: BinaryIO) -> None:
-        self._process = process
-        self._report = report
-        self.layers: Mapping[str, str] = {}
-        """What the operating system enforces: layers by name, `active…` or why not."""
-        self._transport: asyncio.Transport | None = None
-        self._closed = asyncio.Event()
-        self._tail = bytearray()
-        self._drains = [
-            asyncio.ensure_future(self._drain(stream))
-            for stream in (process.stdout, process.stderr)
-            if stream is not None
-        ]
-
-    @property
-    def pid(self) -> int | None:
-        """Process id of Deno."""
-        return self._process.pid
-
-    def write(self, chunks: list[bytes | memoryview]) -> None:
-        """Queue bytes for the broker; dropped once the pipe is gone."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(chunks)
-
-    def kill(self) -> None:
-        """SIGKILL to the process, and the end of the pipe."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def wait(self) -> str:
-        """Wait for the pipe's end, make sure that the process ends too, and say how it ended."""
-        await self._closed.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EXIT_TIMEOUT_S):
-                await self._process.wait()
-        return await self.end()
-
-    async def end(self) -> str:
-        """Kill the process and wait until nothing of it is left. How it ended."""
-        self._report.close()
-        self.kill()
-        code = await self._process.wait()
-        await asyncio.gather(*self._drains, return_exceptions=True)
-        return self._describe(code)
-
-    def _describe(self, code: int) -> str:
-        if code < 0:
-            reason = f"Deno was ended by {_signal_name(-code)}"
-        else:
-            reason = f"Deno exited with code {code}"
-        text = self._tail.decode("utf-8", "replace").strip()
-        last = text.splitlines()[-1].strip()[:300] if text else ""
-        return f"{reason} (it said: {last})" if last else reason
-
-    async def _drain(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65536):
-            self._tail += data
-            del self._tail[:-_TAIL_BYTES]
-
-    async def connect(self, listener: socket.socket, on_data: DataCallback) -> None:
-        """Accept the one connection of this process. Raises WorkerStartError if it never comes."""
-        loop = asyncio.get_running_loop()
-        exited = asyncio.ensure_future(self._process.wait())
-        accepting = asyncio.ensure_future(self._accept(listener))
-        try:
-            await asyncio.wait(
-                {exited, accepting},
-                timeout=_CONNECT_TIMEOUT_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not accepting.done():
-                reason = f"Deno did not connect within {_CONNECT_TIMEOUT_S:g} s"
-                if exited.done():
-                    reason = await self.end()
-                raise WorkerStartError(f"the sandbox did not start: {reason}")
-            connection = accepting.result()
-        finally:
-            accepting.cancel()
-            exited.cancel()
-            await asyncio.wait({accepting, exited})
-        self._transport, _ = await loop.connect_accepted_socket(
-            lambda: _Connection(on_data, self._closed), connection
-        )
-        self._read_report()
-
-    def _read_report(self) -> None:
-        """Take the launcher's report; it is complete, since Deno runs by now."""
-        with self._report:
-            self.layers = json.load(self._report)
-
-    async def _accept(self, listener: socket.socket) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        while True:
-            connection, _ = await loop.sock_accept(listener)
-            if self._is_ours(connection):
-                connection.setblocking(False)
-                return connection
-            connection.close()
-
-    def _is_ours(self, connection: socket.socket) -> bool:
-        if not hasattr(socket, "SO_PEERCRED"):
-            return True
-        size = struct.calcsize("3i")
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        pid: int = struct.unpack("3i", credentials)[0]
-        return pid == self._process.pid
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-class _Connection(asyncio.BufferedProtocol):
-    """Hands the bytes of the socket on, and notes its end."""
-
-    def __init__(self, on_data: DataCallback, closed: asyncio.Event) -> None:
-        self._on_data = on_data
-        self._closed = closed
-        self._buffer = bytearray(_READ_BYTES)
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._on_data(bytes(memoryview(self._buffer)[:nbytes]))
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed.set()
-
-
-async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
-    """Start Deno, confined, and connect it. Raises WorkerStartError if it does not come up.
-
-    The process dies with the thread that this runs in (Linux). The socket lies in a folder of its
-    own that only this user may enter, and both are gone when this returns.
-    """
-    with contextlib.ExitStack() as resources:
-        listener, path = _listen(resources)
-        process = await _spawn(config, path)
-        try:
-            await process.connect(listener, on_data)
-        except BaseException:
-            await process.end()
-            raise
-    return process
-
-
-def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
-    """A listening socket and its path, both gone when `resources` is closed."""
-    folder = None
-    try:
-        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="pyodide-pipe-"))
-        listener = resources.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        path = Path(folder) / "pipe"
-        listener.bind(str(path))
-        listener.listen(1)
-    except OSError as error:
-        where = f" in {folder}" if folder else ""
-        raise WorkerStartError(
-            f"the sandbox did not start: no socket could be made{where} ({error}); "
-            "set TMPDIR to another folder, with a short path"
-        ) from error
-    listener.setblocking(False)
-    return listener, path
-
-
-async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
-    reading_end, report_end = os.pipe()
-    report = os.fdopen(reading_end, "rb")
-    confined = confinement(
-        deno=config.deno,
-        read=(_MAIN.parent, config.runtime),
-        write=(socket_path,),
-        parent_pid=os.getpid(),
-        report_fd=report_end,
-    )
-    launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *launcher,
-            *command(config, socket_path),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd="/",
-            env=dict(environment()),
-            start_new_session=True,
-            pass_fds=(report_end,),
-        )
-    except OSError as error:
-        report.close()
-        raise WorkerStartError(f"the sandbox did not start: {error}") from error
-    except BaseException:
-        report.close()
-        raise
-    finally:
-        os.close(report_end)
-    return DenoProcess(process, report)

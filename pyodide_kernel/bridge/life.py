@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyodide_kernel.bridge.deno import DataCallback, Pipe
 from pyodide_kernel.bridge.messages import PROTOCOL_VERSION, Message
+from pyodide_kernel.bridge.process import DataCallback, Pipe
 from pyodide_kernel.bridge.protocol import Protocol, Role
 from pyodide_kernel.errors import RemoteProtocolError, WorkerStartError
 

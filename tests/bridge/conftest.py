@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from bridge.harness import Harness
 from fake_deno import FakeLaunch, Script
+
+from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 
 StartBridge = Callable[..., Harness]
 
@@ -29,3 +33,18 @@ def start_bridge(caplog: pytest.LogCaptureFixture) -> Iterator[StartBridge]:
     assert set(threading.enumerate()) <= threads
     complaints = [record for record in caplog.get_records("call") if record.name == "asyncio"]
     assert [record for record in complaints if record.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> DenoCommand:
+    """Starts the real Deno and the broker."""
+    return DenoCommand(deno=find_deno(), runtime=tmp_path)
+
+
+@pytest.fixture
+def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that stands in for /tmp."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

@@ -1,4 +1,4 @@
-"""The command line of Deno and its search; processes are in test_deno_process.py."""
+"""The command line of Deno and its search; processes are in test_process.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyodide_kernel.bridge import deno as deno_module
 from pyodide_kernel.bridge.deno import (
+    MAIN,
     DenoCommand,
     command,
     environment,
@@ -18,7 +18,7 @@ from pyodide_kernel.bridge.deno import (
 )
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
 
-JS = Path(deno_module.__file__).parents[1] / "js"
+JS = MAIN.parent
 CONFIG = DenoCommand(deno=Path("/opt/deno"), runtime=Path("/opt/runtime"))
 
 
