@@ -215,5 +215,11 @@ _TRAIT = re.compile(r"--([A-Z]\w*\.\w+)=(.*)", re.DOTALL)
 def _parse(argv: Sequence[str]) -> tuple[list[Assignment], argparse.Namespace]:
     traits = [match.groups() for argument in argv if (match := _TRAIT.fullmatch(argument))]
     rest = [argument for argument in argv if not _TRAIT.fullmatch(argument)]
-    namespace = kernel_parser().parse_args(rest)
+    parser = kernel_parser()
+    namespace, unknown = parser.parse_known_args(rest)
+    # `jupyter run` hands the names of the files that it runs to the kernel too.
+    if namespace.connection_file:
+        unknown = [argument for argument in unknown if argument.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return [*((name, value) for name, value in traits), *from_namespace(namespace)], namespace

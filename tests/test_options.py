@@ -80,6 +80,12 @@ def test_traits_of_jupyter_are_taken_as_text() -> None:
     assert options.command_line == [("Session.username", "me=you")]
 
 
+def test_names_of_files_after_the_connection_file_are_for_others() -> None:
+    options = parse_kernel_options(["-f", "x", "--interrupt-grace=3", "script.py"], {})
+    assert options.connection_file == "x"
+    assert options.command_line == [("PyodideKernel.interrupt_grace", 3.0)]
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     assert from_environment({"PYODIDE_KERNEL_OUTPUT_LIMIT": ""}) == []
 
