@@ -92,6 +92,8 @@ def test_a_notebook_shows_text_a_table_and_images(lab: Lab, place: Place) -> Non
     png = lab.outputs(3).locator("img")
     assert png.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [256, 64]
     lab.screenshot("outputs")
+    png.scroll_into_view_if_needed()
+    lab.screenshot("image")
 
 
 def test_the_tour_runs_to_its_end(lab: Lab, place: Place) -> None:
