@@ -202,7 +202,11 @@ function mount(
     pyodide.FS.mkdirTree(target.slice(0, target.lastIndexOf("/")));
     pyodide.FS.writeFile(target, text);
   }
-  pyodide.runPython(`import sys; sys.path.append(${JSON.stringify(GUEST_FOLDER)})`);
+  const sys = pyodide.pyimport("sys");
+  const path = sys.path;
+  path.append(GUEST_FOLDER);
+  path.destroy();
+  sys.destroy();
 }
 
 function serve(guest: Guest): void {
