@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -21,7 +22,9 @@ PATIENCE_S = 10
 class Harness:
     """A bridge, and the callbacks that it made."""
 
-    def __init__(self, launch: Launch, **config: float) -> None:
+    def __init__(
+        self, launch: Launch, *, boot: Mapping[str, Any] = BOOT.content, **config: float
+    ) -> None:
         self.launch = launch
         self.callbacks_raise = False
         self.futures: list[Future[Message]] = []
@@ -31,7 +34,7 @@ class Harness:
         self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.bridge = Bridge(
             launch=launch,
-            config=BridgeConfig(boot=BOOT.content, **config),
+            config=BridgeConfig(boot=boot, **config),
             on_message=partial(self._note, "message"),
             on_ready=partial(self._note, "ready"),
             on_death=partial(self._note, "death"),
@@ -44,9 +47,13 @@ class Harness:
         assert isinstance(message, Message)
         return message
 
-    def wait_ready(self) -> Message:
+    def messages_so_far(self) -> list[Message]:
+        """All callbacks up to now, which must be messages."""
+        return [self.next_message() for _ in range(self._events.qsize())]
+
+    def wait_ready(self, timeout_s: float = PATIENCE_S) -> Message:
         """The next callback, which must say that the interpreter is ready."""
-        message = self._next("ready")
+        message = self._next("ready", timeout_s)
         assert isinstance(message, Message)
         return message
 
@@ -81,7 +88,7 @@ class Harness:
         if self.callbacks_raise:
             raise ValueError("a bug of the bridge's owner")
 
-    def _next(self, kind: str) -> Any:
-        actual, value = self._events.get(timeout=PATIENCE_S)
+    def _next(self, kind: str, timeout_s: float = PATIENCE_S) -> Any:
+        actual, value = self._events.get(timeout=timeout_s)
         assert actual == kind, f"{actual} instead of {kind}: {value}"
         return value
