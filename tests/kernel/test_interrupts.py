@@ -65,15 +65,21 @@ def test_an_interrupt_while_nothing_runs_does_nothing(kernel: RealKernel) -> Non
 
 
 def test_finally_blocks_run_when_a_cell_is_interrupted(kernel: RealKernel) -> None:
-    code = "import asyncio\ntry:\n  await asyncio.sleep(60)\nfinally:\n  print('cleaned up')"
-    cell = kernel.run_interrupted(STARTED + code)
+    code = (
+        "import asyncio\ntry:\n  print('started', flush=True)\n  await asyncio.sleep(60)\n"
+        "finally:\n  print('cleaned up')"
+    )
+    cell = kernel.run_interrupted(code)
     assert cell.ename == "KeyboardInterrupt"
     assert "cleaned up" in cell.text()
 
 
 def test_a_cell_may_catch_the_interrupt(kernel: RealKernel) -> None:
-    code = "try:\n  while True: pass\nexcept KeyboardInterrupt:\n  print('caught')"
-    cell = kernel.run_interrupted(STARTED + code)
+    code = (
+        "try:\n  print('started', flush=True)\n  while True: pass\n"
+        "except KeyboardInterrupt:\n  print('caught')"
+    )
+    cell = kernel.run_interrupted(code)
     assert (cell.status, cell.text()) == ("ok", "caught\n")
 
 
