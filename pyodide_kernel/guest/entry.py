@@ -62,6 +62,7 @@ class PyodideHost:
         self._questions = 0
         self._waits: list[Wait] = []
         self._flush: Callable[[], None] = lambda: None
+        self._tick: Callable[[], None] = lambda: None
         self._note_interrupt: Callable[[], None] = lambda: None
         self._flush_scheduled = False
         self._current_id: Callable[[], str] = lambda: ""
@@ -71,6 +72,7 @@ class PyodideHost:
     def bind(self, kernel: GuestKernel) -> None:
         """Connect the kernel, which is made with this host."""
         self._flush = kernel.flush
+        self._tick = kernel.tick
         self._note_interrupt = kernel.note_interrupt
         self._current_id = kernel.shell.outlet.parent.current_id
 
@@ -151,20 +153,25 @@ class PyodideHost:
 
     def _scheduled_flush(self) -> None:
         self._flush_scheduled = False
-        self.flush()
+        self.tick()
 
     def flush(self) -> None:
         """Send buffered output now."""
         self._doors.setDirty(False)
         self._flush()
 
+    def tick(self) -> None:
+        """Send output that has waited for a while."""
+        self._doors.setDirty(False)
+        self._tick()
+
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
         return time.monotonic()
 
     def on_sigusr1(self, _signum: int, _frame: FrameType | None) -> None:
-        """Send buffered output while a cell computes; the broker's tick asks for it."""
-        self.flush()
+        """Send buffered output while a cell computes; the broker asks for it."""
+        self.tick()
 
     def on_sigint(self, _signum: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt in user code; elsewhere put the signal back for later."""

@@ -28,7 +28,7 @@ class Host(Protocol):
         """Drive an awaitable to its end and return its result; interruptible."""
 
     def mark_dirty(self) -> None:
-        """Output waits in a buffer: call `GuestKernel.flush` within some 20 ms, cell or no cell."""
+        """Output waits in a buffer: call `GuestKernel.tick` within some 20 ms, cell or no cell."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back within a session."""

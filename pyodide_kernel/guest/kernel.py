@@ -87,6 +87,10 @@ class GuestKernel:
         """Run one request, or take one comm message, and send its reply after all its output."""
         self._dispatcher.handle(message)
 
+    def tick(self) -> None:
+        """Send what was printed and has waited for a while; safe in a signal handler."""
+        self.streams.tick()
+
     def flush(self) -> None:
         """Send what was printed and waits; safe in a signal handler."""
         self.streams.flush()

@@ -5,9 +5,10 @@ Rules of this file
       the other, so their relative order is kept.
     * The text that waits belongs to one parent; a write under another parent flushes it first.
     * A batch goes out when it reaches FLUSH_CHARS, or with the first finished line after a quiet
-      period of FLUSH_INTERVAL_S. What stays behind is flushed by the host (`mark_dirty`), by a
-      display, by the end of the cell, or before the guest sleeps.
-    * A flush may be called from a signal handler in the middle of a write.
+      period of FLUSH_INTERVAL_S. What stays behind is flushed by the host's tick (`mark_dirty`),
+      by a display, by the end of the cell, or before the guest sleeps.
+    * A tick leaves an unfinished line to the next one, since `print` writes a line in two pieces.
+    * Flush and tick may be called from a signal handler in the middle of a write.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class OutStream(io.TextIOBase):
         self.name = name
         self.mode = "w"
         self.sibling: OutStream | None = None
-        self.write, self.flush, self._reset = _functions_of(self, host, parent)  # type: ignore[method-assign]  # see above
+        batch = _Batch(self, host, parent)
+        self.write, self.flush, self._reset = _functions_of(batch)  # type: ignore[method-assign]  # see above
+        self.tick = batch.tick
         self._bytes = _ByteStream(self)
 
     @property
@@ -102,14 +105,12 @@ class OutStream(io.TextIOBase):
 Functions = tuple[Callable[[str], int], Callable[[], None], Callable[[], None]]
 
 
-def _functions_of(stream: OutStream, host: Host, parent: Parent) -> Functions:
+def _functions_of(batch: _Batch) -> Functions:
     """`write`, `flush` and `reset` of a stream, over the text that waits."""
-    parts: list[str] = []
     room = 0  # characters until the next look at the batch
     owner: str | None = None  # what parent_id held when the batch began
     get_owner = parent_id.get
-    append = parts.append
-    batch = _Batch(stream, host, parent, parts)
+    append = batch.parts.append
 
     def write(text: str) -> int:
         nonlocal room
@@ -147,14 +148,15 @@ def _functions_of(stream: OutStream, host: Host, parent: Parent) -> Functions:
 class _Batch:
     """The slow half of a stream: when does the text that waits go out?"""
 
-    def __init__(self, stream: OutStream, host: Host, parent: Parent, parts: list[str]) -> None:
-        self.stream, self.host, self.parent, self.parts = stream, host, parent, parts
+    def __init__(self, stream: OutStream, host: Host, parent: Parent) -> None:
+        self.stream, self.host, self.parent = stream, host, parent
+        self.parts: list[str] = []
         self.reset()
 
     def reset(self) -> None:
         """As new."""
         self.parts.clear()
-        self.begun = self.urgent = self.busy = False
+        self.begun = self.urgent = self.busy = self.ticked = False
         self.owner_id = ""
         self.quiet_until = float("-inf")
 
@@ -196,6 +198,14 @@ class _Batch:
         self.urgent = self.urgent and len(self.parts) < MAX_PIECES
         return min(room, 0) if self.urgent else room
 
+    def tick(self) -> None:
+        """Send what waits, but wait once for the end of a line."""
+        if self.parts and not self.ticked and not self.parts[-1].endswith("\n"):
+            self.ticked = True
+            self.host.mark_dirty()
+        else:
+            self.send()
+
     def send(self) -> None:
         """Send what waits. A second call in the middle of one leaves the rest to a later tick."""
         if not self.parts:
@@ -208,7 +218,7 @@ class _Batch:
             parent = self.owner_id if self.begun else self.parent.current_id()
             text = "".join(self.parts)
             self.parts.clear()
-            self.begun = False
+            self.begun = self.ticked = False
             for start in range(0, len(text), MAX_TEXT_CHARS):
                 content = {"name": self.stream.name, "text": text[start : start + MAX_TEXT_CHARS]}
                 self.host.emit(Message(msg_type="stream", parent_id=parent, content=content))
@@ -268,6 +278,11 @@ class Streams:
         """Send what waits; at most one of the two holds anything."""
         self.stdout.flush()
         self.stderr.flush()
+
+    def tick(self) -> None:
+        """Send what has waited for a while."""
+        self.stdout.tick()
+        self.stderr.tick()
 
     def begin_session(self) -> None:
         """Forget text and times of whatever ran before."""

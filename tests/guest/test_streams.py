@@ -255,3 +255,25 @@ def test_new_session_forgets_old_text_and_old_times(host: FakeHost, streams: Str
     host.now = 0.0  # the clock restarts
     print("fresh", file=streams.stdout)
     assert host.texts() == ["fresh\n"]
+
+
+def test_a_tick_between_the_two_pieces_of_a_printed_line_does_not_tear_it(
+    host: FakeHost, streams: Streams
+) -> None:
+    streams.stdout.write("first\n")  # what comes next is within the quiet period
+    streams.stdout.write("line")
+    streams.tick()
+    assert host.texts() == ["first\n"]
+    streams.stdout.write("\n")
+    streams.tick()
+    assert host.texts() == ["first\n", "line\n"]
+
+
+def test_an_unfinished_line_waits_for_one_tick_only(host: FakeHost, streams: Streams) -> None:
+    streams.stdout.write("...")
+    assert host.dirty == 1
+    streams.tick()
+    assert host.texts() == []
+    assert host.dirty == 2
+    streams.tick()
+    assert host.texts() == ["..."]
