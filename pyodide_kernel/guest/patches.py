@@ -11,6 +11,7 @@ import builtins
 import errno
 import getpass
 import math
+import mmap
 import operator
 import os
 import pdb
@@ -25,6 +26,7 @@ from typing import Any
 from IPython.core import debugger
 
 from pyodide_kernel.guest.host import Host
+from pyodide_kernel.guest.mapping import GuestMmap
 
 
 class NoProcessesError(OSError):
@@ -84,6 +86,7 @@ def install(host: Host, shell: Any, *, patch_platform: bool) -> Patches:
         _multiprocessing(patches)
         _threads(patches)
         _sockets(patches)
+        _mappings(patches)
     return patches
 
 
@@ -289,3 +292,8 @@ def _sockets(patches: Patches) -> None:
     socket.socket.listen = listen  # type: ignore[method-assign]  # a patch
     patches.later(lambda: delattr(socket.socket, "listen"))
     patches.call(socket, "socketpair", refuse)
+
+
+def _mappings(patches: Patches) -> None:
+    """Memory-mapped files that are written back to the file they came from, see `GuestMmap`."""
+    patches.set(mmap, "mmap", GuestMmap)

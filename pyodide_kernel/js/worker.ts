@@ -5,8 +5,10 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
+import { nameRefusals } from "./errno.ts";
 import { type ImageIndex, mountImage } from "./files.ts";
 import { concat, type Frame, isRecord } from "./framing.ts";
+import { mountHostFolders } from "./host_files.ts";
 import { holdLifeLock } from "./life_lock.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES, REPLIES } from "./messages.ts";
 import {
@@ -154,6 +156,7 @@ function interruptBuffer(page: SharedPage): object {
 
 async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   const { folder } = init.runtime;
+  nameRefusals();
   const { loadPyodide } = await import(`file://${folder}/pyodide/pyodide.mjs`);
   const pyodide: Pyodide = await loadPyodide({
     indexURL: `${folder}/pyodide/`,
@@ -163,6 +166,7 @@ async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   });
   pyodide._api.on_fatal = (error: unknown): void => postMessage({ fatal: String(error) });
   mount(pyodide, folder, init.guest.sources);
+  mountHostFolders(pyodide._module, init.guest.mounts ?? []);
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport("pyodide_kernel.guest.entry");
   const doors = new Doors(page);

@@ -1,5 +1,7 @@
 /** What the broker posts to the worker and the worker to the broker, beside frames. */
 
+import type { HostMount } from "./host_node.ts";
+
 /** Deno permissions of the worker, as the `deno.permissions` option of `Worker` takes them. */
 export type WorkerPermissions = Deno.PermissionOptionsObject;
 
@@ -14,6 +16,8 @@ export interface WorkerInit {
     /** Texts of the guest's own modules, by path below the folder that is put on `sys.path`. */
     readonly sources: Readonly<Record<string, string>>;
     readonly env: Readonly<Record<string, string>>;
+    /** Folders and files of the host that the guest sees. */
+    readonly mounts?: readonly HostMount[];
     readonly [option: string]: unknown;
   };
 }
