@@ -70,8 +70,16 @@ def run(*command: Sequence[str], cwd: Path, env: dict[str, str], what: str) -> s
 
 
 def deno_env(work: Path) -> dict[str, str]:
-    """Variables that keep Deno quiet and its cache inside the work folder."""
-    return {"DENO_DIR": str(work / "deno"), "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
+    """Variables that keep Deno quiet and its cache inside the work folder.
+
+    The system's certificates count too, as they do for pip: a proxy's own may be among them.
+    """
+    return {
+        "DENO_DIR": str(work / "deno"),
+        "DENO_TLS_CA_STORE": os.environ.get("DENO_TLS_CA_STORE", "system,mozilla"),
+        "NO_COLOR": "1",
+        "DENO_NO_UPDATE_CHECK": "1",
+    }
 
 
 def fetch_pyodide(deno: Path, work: Path) -> Path:
