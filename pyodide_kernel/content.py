@@ -12,6 +12,9 @@ from typing import Any, Final
 
 Content = Mapping[str, Any]
 
+MAX_PROMPT_NUMBER: Final = 2**53
+"""What JavaScript clients and SQLite take."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecuteRequest:
@@ -85,10 +88,10 @@ def read_history_request(content: Content) -> HistoryQuery:
 def execute_reply(content: Content, *, execution_count: int) -> dict[str, Any]:
     """An execute_reply in the form of the spec; `execution_count` stands in for a senseless one."""
     status = content.get("status")
-    count = _int(content.get("execution_count"), execution_count)
+    count = prompt_number(content.get("execution_count"))
     reply: dict[str, Any] = {
         "status": status,
-        "execution_count": count if count >= 0 else execution_count,
+        "execution_count": execution_count if count is None else count,
         "user_expressions": _dict(content.get("user_expressions")),
         "payload": [item for item in _list(content.get("payload")) if isinstance(item, dict)],
     }
@@ -98,6 +101,13 @@ def execute_reply(content: Content, *, execution_count: int) -> dict[str, Any]:
         return {"status": "aborted"}
     reply |= {"status": "error"} | _error_members(content)
     return reply
+
+
+def prompt_number(value: object) -> int | None:
+    """The number of a prompt, or None if the guest's value can't be one."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_PROMPT_NUMBER:
+        return value
+    return None
 
 
 def error_content(ename: str, evalue: str) -> dict[str, Any]:

@@ -142,6 +142,13 @@ class History:
         self._session = 0
 
     def _find(self, query: HistoryQuery) -> list[Row]:
+        try:
+            return self._select(query)
+        except sqlite3.Error as error:
+            self._log.warning("Can't read the history file %s: %s", self._path, error)
+            return []
+
+    def _select(self, query: HistoryQuery) -> list[Row]:
         database = self._open()
         self._begin_session(database)
         rows: Iterable[Row]

@@ -18,12 +18,10 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, ParamSpec
 
 import zmq
-from ipykernel._version import kernel_protocol_version
 from ipykernel.iostream import IOPubThread
 from ipykernel.kernelbase import Kernel
 from jupyter_client.session import Session
@@ -37,9 +35,12 @@ from pyodide_kernel.bridge.boot import deno_bridge
 from pyodide_kernel.bridge.bridge import Bridge, Death, new_id
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import COMM_TYPES, Message
-from pyodide_kernel.errors import DeadKernelError, PyodideKernelError
+from pyodide_kernel.cells import Cells, Outcome, Prompt
+from pyodide_kernel.comms import Comms
+from pyodide_kernel.deaths import Deaths
+from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.history import History, history_path
-from pyodide_kernel.kernel_info import banner, help_links, language_info
+from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
@@ -72,7 +73,7 @@ NO_TARGET: Final = {"target_name": "pyodide-kernel: none"}
 class PyodideKernel(Kernel):
     """A Jupyter kernel whose Python runs in Pyodide."""
 
-    implementation = "pyodide-kernel"
+    implementation = IMPLEMENTATION
     implementation_version = __version__
 
     interrupt_grace = Float(
@@ -103,17 +104,12 @@ class PyodideKernel(Kernel):
         assert self.session is not None
         self._jupyter: Session = self.session
         self.io_loop = IOLoop.current()
-        self.language_info = language_info(self.manifest)
-        self.banner = banner(self.manifest)
-        self.help_links = help_links(self.manifest)
-        self.execution_count = 1
-        """Number of the next prompt; follows the guest. Written in the bridge's thread."""
         self.exit_code = 0
         self._ready = False
         self._closing = threading.Lock()
         self._closed = False
-        self._told_cause = ""
-        self._untold_death: Death | None = None
+        self._prompt = Prompt()
+        self._deaths = Deaths()
         self._queue = ShellQueue(self._dispatch)
         self._finished = asyncio.Event()
         self._parents = Parents()
@@ -165,10 +161,24 @@ class PyodideKernel(Kernel):
             publisher=self._publisher,
             parents=self._parents,
             limit_bytes=self.output_limit,
-            ask=self._stdin.ask,
+            stdin=self._stdin,
             refuse=self._bridge.reply,
             on_result=self._history.store_result,
             log=self.log,
+        )
+        self._comms = Comms(
+            bridge=self._bridge,
+            register=self._register,
+            publish_status=partial(self._publish_state, "shell"),
+            log=self.log,
+        )
+        self._cells = Cells(
+            bridge=self._bridge,
+            parents=self._parents,
+            publisher=self._publisher,
+            prompt=self._prompt,
+            deaths=self._deaths,
+            on_sent=self._pass_comm_messages,
         )
         self._connected = True
 
@@ -198,6 +208,7 @@ class PyodideKernel(Kernel):
                 return
             self._closed = True
             if self._connected:
+                self._cells.closing = True
                 self._stdin.close()
             self._bridge.close()
             self._history.close()
@@ -234,17 +245,19 @@ class PyodideKernel(Kernel):
         try:
             ident, parts = self._jupyter.feed_identities(list(frames), copy=False)
             message = self._jupyter.deserialize(parts, content=True, copy=False)
-            self._queue.put(ident, message)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             self.log.error("Invalid message on the shell channel: %s", error)
             return
-        if self._parents.running_cell:
-            self._pass_comm_messages()
+        for name in ("content", "metadata"):
+            if not isinstance(message[name], dict):
+                message[name] = {}
+        self._queue.put(ident, message)
+        self._pass_comm_messages()
 
     async def _dispatch(self, received: Received) -> None:
         parent, ident, msg_type = received.message, received.ident, received.msg_type
         self.set_parent(ident, parent, channel="shell")  # for handlers of the base class
-        self._publish_status("busy", "shell", parent=parent)
+        self._publish_status("busy", "shell", parent)
         try:
             if msg_type == "execute_request" and self._queue.is_aborted(received):
                 self._send_abort_reply(self._shell, parent, ident)
@@ -285,10 +298,11 @@ class PyodideKernel(Kernel):
         try:
             request = content.read_execute_request(parent["content"])
         except ValueError as error:
-            reply = content.error_reply(error) | {"execution_count": self.execution_count}
+            reply = content.error_reply(error) | {"execution_count": self._prompt.number}
         else:
-            reply, died = await self._execute(request, ident, parent)
-            stop = died or (request.stop_on_error and not request.silent)
+            outcome = await self._execute(request, ident, parent)
+            reply = outcome.reply
+            stop = outcome.died or (request.stop_on_error and not request.silent)
         await self._publisher.sent()
         metadata["status"] = reply["status"]
         self._jupyter.send(stream, "execute_reply", reply, parent, ident, metadata=metadata)
@@ -296,61 +310,18 @@ class PyodideKernel(Kernel):
             self._shell.flush()  # takes in what has reached this process by now
             self._queue.abort(grace_s=self.stop_on_error_timeout)
 
-    async def _execute(
-        self, request: content.ExecuteRequest, ident: Any, parent: Any
-    ) -> tuple[dict[str, Any], bool]:
-        """The content of the reply, and whether the interpreter died."""
-        count = self.execution_count
+    async def _execute(self, request: content.ExecuteRequest, ident: Any, parent: Any) -> Outcome:
+        number = self._prompt.number
         if not request.silent:
-            self._publish_execute_input(request.code, parent, count)
+            self._publish_execute_input(request.code, parent, number)
         if request.store_history:
-            self._history.store(count, request.code)
+            self._history.store(number, request.code)
         cell = self._register(ident, parent, allow_stdin=request.allow_stdin)
-        try:
-            with self._parents.running(cell):
-                answer = await self._run_cell(request, cell, parent.get("metadata"))
-        except PyodideKernelError as error:
-            reply = self._failed_cell(error, request, cell, count)
-            return reply, isinstance(error, DeadKernelError)
-        if self._untold_death:
-            self._tell_death(self._untold_death)
-        return content.execute_reply(answer.content, execution_count=count), False
-
-    async def _run_cell(
-        self, request: content.ExecuteRequest, cell: Parent, metadata: Any
-    ) -> Message:
-        _, future = self._bridge.request(
-            "execute_request",
-            request.for_guest(),
-            id=cell.id,
-            metadata=metadata if isinstance(metadata, dict) else {},
-        )
-        future.add_done_callback(self._follow_count)
-        self._pass_comm_messages()
-        return await asyncio.wrap_future(future)
-
-    def _follow_count(self, future: Future[Message]) -> None:
-        """In the bridge's thread, so that the count of a fresh interpreter is never overwritten."""
-        if future.cancelled() or future.exception():
-            return
-        count = future.result().content["execution_count"]
-        if count >= 0:
-            self.execution_count = count + 1
-
-    def _failed_cell(
-        self, error: PyodideKernelError, request: content.ExecuteRequest, cell: Parent, count: int
-    ) -> dict[str, Any]:
-        if self._closed:
-            return {"status": "aborted"}
-        if self._untold_death:
-            self._untold_death = None
-        elif isinstance(error, DeadKernelError):
-            self._told_cause = error.cause
-        reply = content.error_reply(error)
-        if not request.silent:
-            described = {name: reply[name] for name in ("ename", "evalue", "traceback")}
-            self._publisher.publish("error", described, parent=cell.header)
-        return reply | {"execution_count": count, "user_expressions": {}, "payload": []}
+        outcome = await self._cells.run(request, cell, number=number, metadata=parent["metadata"])
+        self._stdin.cancel()  # a question that the cell did not wait for
+        if cause := self._deaths.cell_ended():
+            self._say(cause)
+        return outcome
 
     # Other requests
 
@@ -362,7 +333,7 @@ class PyodideKernel(Kernel):
             asked = relay.read(parent["content"])
             answer = await self._ask(msg_type, asked, id=self._register(ident, parent).id)
             reply = relay.answer(answer.content, asked)
-        except (ValueError, PyodideKernelError) as error:
+        except (PyodideKernelError, ValueError, TypeError) as error:
             reply = content.error_reply(error)
         self._jupyter.send(stream, relay.reply_type, reply, parent, ident)
 
@@ -388,51 +359,22 @@ class PyodideKernel(Kernel):
     @property
     def kernel_info(self) -> dict[str, Any]:
         """The truth: no debugger, no subshells, whatever is installed on the host."""
-        return {
-            "protocol_version": kernel_protocol_version,
-            "implementation": self.implementation,
-            "implementation_version": self.implementation_version,
-            "language_info": self.language_info,
-            "banner": self.banner,
-            "help_links": self.help_links,
-            "supported_features": [],
-        }
+        return kernel_info(self.manifest)
 
     # Comms
 
     async def _comm_message(self, stream: Any, ident: Any, parent: Any) -> None:
         """A comm message while nothing runs: idle is published when the guest has handled it."""
-        self._forward_comm(ident, parent)
+        self._comms.forward(ident, parent)
         with contextlib.suppress(PyodideKernelError):
             await self._ask("comm_info_request", NO_TARGET)
 
     def _pass_comm_messages(self) -> None:
-        """Forward comm messages past the running cell, which may be waiting for them.
+        if cell := self._parents.running_cell:
+            self._comms.pass_cell(self._queue.take(COMM_TYPES), cell)
 
-        Each gets its busy and idle at once, since clients throttle by them; busy again afterwards,
-        since a cell runs.
-        """
-        passed = self._queue.take(COMM_TYPES)
-        for received in passed:
-            self._publish_status("busy", "shell", parent=received.message)
-            self._forward_comm(received.ident, received.message)
-            self._publish_status("idle", "shell", parent=received.message)
-        if passed and (cell := self._parents.running_cell):
-            self._publish_status("busy", "shell", parent=cell.header)
-
-    def _forward_comm(self, ident: Any, parent: Any) -> None:
-        registered = self._register(ident, parent)
-        metadata = parent.get("metadata")
-        try:
-            self._bridge.send(
-                parent["header"]["msg_type"],
-                parent["content"],
-                id=registered.id,
-                metadata=metadata if isinstance(metadata, dict) else {},
-                buffers=parent["buffers"],
-            )
-        except (PyodideKernelError, ValueError, TypeError) as error:
-            self.log.warning("Dropped a comm message: %s", error)
+    def _publish_state(self, channel: str, state: str, parent: Any) -> None:
+        self._publish_status(state, channel, parent)
 
     # In the bridge's thread
 
@@ -452,13 +394,12 @@ class PyodideKernel(Kernel):
             self._outputs.route(message)
 
     def _on_ready(self, message: Message) -> None:
-        count = message.content["execution_count"]
-        self.execution_count = max(count, 1)
+        self._prompt.begin(message.content["execution_count"])
         self._ready = True
 
     def _on_death(self, death: Death) -> None:
         self._ready = False
-        self.execution_count = 1
+        self._prompt.begin()
         if self._connected:
             self._stdin.cancel()
         self._history.new_session()
@@ -470,20 +411,9 @@ class PyodideKernel(Kernel):
     # Deaths, in the shell loop
 
     def _note_death(self, death: Death) -> None:
-        """Tell the user, unless the running cell will do so with its error."""
         self.log.warning("The interpreter ended: %s", death.cause)
-        if death.requested or death.during_start:
-            return
-        if self._parents.running_cell:
-            self._untold_death = death
-        elif death.cause == self._told_cause:
-            self._told_cause = ""
-        else:
-            self._tell_death(death)
-
-    def _tell_death(self, death: Death) -> None:
-        self._untold_death = None
-        self._say(death.cause)
+        if cause := self._deaths.note(death, cell_runs=self._parents.running_cell is not None):
+            self._say(cause)
 
     def _give_up(self, death: Death) -> None:
         self._say(

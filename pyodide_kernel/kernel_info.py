@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from ipykernel._version import kernel_protocol_version
+
+from pyodide_kernel import __version__
 from pyodide_kernel.runtime import Manifest
+
+IMPLEMENTATION: Final = "pyodide-kernel"
+
+
+def kernel_info(manifest: Manifest) -> dict[str, Any]:
+    """Content of a kernel_info_reply, but for its status: only the features that work."""
+    return {
+        "protocol_version": kernel_protocol_version,
+        "implementation": IMPLEMENTATION,
+        "implementation_version": __version__,
+        "language_info": language_info(manifest),
+        "banner": banner(manifest),
+        "help_links": help_links(manifest),
+        "supported_features": [],
+    }
 
 
 def language_info(manifest: Manifest) -> dict[str, Any]:

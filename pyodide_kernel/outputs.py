@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, Message
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
-from pyodide_kernel.stdin import Question
+from pyodide_kernel.stdin import Question, StdinChannel
 
 NO_STDIN: Final = {
     "status": "error",
@@ -30,7 +31,7 @@ class Outputs:
         publisher: Publisher,
         parents: Parents,
         limit_bytes: int,
-        ask: Callable[[Question], None],
+        stdin: StdinChannel,
         refuse: Callable[[str, Mapping[str, Any]], None],
         on_result: Callable[[int, str], None],
         log: logging.Logger,
@@ -38,7 +39,7 @@ class Outputs:
         self._publisher = publisher
         self._parents = parents
         self._limit_bytes = limit_bytes
-        self._ask = ask
+        self._stdin = stdin
         self._refuse = refuse
         self._on_result = on_result
         self._log = log
@@ -93,4 +94,5 @@ class Outputs:
             parent=cell.header,
         )
         # After the iopub thread, so that what was printed before the prompt is seen before it.
-        self._publisher.call_when_sent(lambda: self._ask(question))
+        ask = partial(self._stdin.ask, question, cancelled=self._stdin.cancelled)
+        self._publisher.call_when_sent(ask)

@@ -50,6 +50,10 @@ class StdinChannel:
         self._log = log
         self._orders: deque[Question | None] = deque()
         self._closing = False
+        self._lock = threading.Lock()
+        self._cancelled = 0
+        self._open = False
+        """Whether somebody may be waiting for an answer."""
         self._question: Question | None = None
         self._question_msg_id = ""
         self._wake_in, self._wake_out = socket.socketpair()
@@ -61,14 +65,32 @@ class StdinChannel:
         """Start the thread; the stdin socket is its own from here on."""
         self._thread.start()
 
-    def ask(self, question: Question) -> None:
-        """Send the question to its client; the answer goes to `on_answer`."""
-        self._orders.append(question)
+    @property
+    def cancelled(self) -> int:
+        """How often questions were cancelled so far."""
+        return self._cancelled
+
+    def ask(self, question: Question, *, cancelled: int) -> None:
+        """Send the question to its client; the answer goes to `on_answer`.
+
+        `cancelled` is the value of that name when the guest asked: an interrupt since then has
+        ended the question.
+        """
+        with self._lock:
+            if cancelled != self._cancelled:
+                return
+            self._open = True
+            self._orders.append(question)
         self._wake()
 
     def cancel(self) -> None:
         """Stop waiting; an answer that still comes is dropped."""
-        self._orders.append(None)
+        with self._lock:
+            self._cancelled += 1
+            if not self._open:
+                return
+            self._open = False
+            self._orders.append(None)
         self._wake()
 
     def close(self) -> None:
