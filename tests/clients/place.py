@@ -38,7 +38,7 @@ _FOREIGN: Final = ("JUPYTER", "IPYTHON", "XDG_", "PYODIDE_KERNEL_", "PYTEST_", "
 
 def kernelspec_folder() -> Path:
     """The kernelspec as installed; of the checkout if the package is installed editable."""
-    if Path(pyodide_kernel.__file__).is_relative_to(ROOT):
+    if Path(pyodide_kernel.__file__).is_relative_to(ROOT / "pyodide_kernel"):
         return ROOT / "kernelspec"
     return Path(sys.prefix, "share/jupyter/kernels", KERNEL_NAME)
 
