@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from pyodide_kernel import __version__
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
 
 USAGE_ERROR = 2
@@ -32,6 +33,9 @@ def report_errors(run: Callable[[], int]) -> int:
 
 def _command(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
+    if command == "--version":  # asked for often, by scripts: no parser needed
+        sys.stdout.write(f"pyodide-kernel {__version__}\n")
+        return 0
     if command == "install":
         from pyodide_kernel.install import install
 
