@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,17 +37,18 @@ def shown(notebook: nbformat.NotebookNode, mime_type: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run_without_an_error_and_keep_their_outputs(place: Place, path: Path) -> None:
-    done, result = convert(place, path, "notebook")
+def test_notebooks_become_pages_without_an_error(place: Place, path: Path) -> None:
+    done, result = convert(place, path, "html")
     assert done.returncode == 0, done.stderr
-    executed = place.read_notebook(result.name)
-    code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert outputs(executed)
-    assert not [output for output in outputs(executed) if output.output_type == "error"]
+    page = result.read_text("utf-8")
+    shutil.copy(path, place.work)
+    code = [cell for cell in place.read_notebook(path.name).cells if cell.cell_type == "code"]
+    numbers = [int(number) for number in re.findall(r"In\s\[(\d+)\]:", page)]
+    assert numbers == list(range(1, len(code) + 1))
+    assert 'data-mime-type="application/vnd.jupyter.stderr"' not in page  # errors too
 
 
-def test_the_tour_shows_what_it_promises(place: Place) -> None:
+def test_the_tour_keeps_the_outputs_that_it_promises(place: Place) -> None:
     done, result = convert(place, ROOT / "notebooks" / "tour.ipynb", "notebook")
     assert done.returncode == 0, done.stderr
     executed = place.read_notebook(result.name)
@@ -59,15 +62,6 @@ def test_the_tour_shows_what_it_promises(place: Place) -> None:
     assert any("<table>" in html and "Mercury" in html for html in shown(executed, "text/html"))
     assert any(svg.startswith("<svg") for svg in shown(executed, "image/svg+xml"))
     assert executed.metadata.language_info.version.startswith("3.14.")
-
-
-def test_the_tour_becomes_a_page(place: Place) -> None:
-    done, result = convert(place, ROOT / "notebooks" / "tour.ipynb", "html")
-    assert done.returncode == 0, done.stderr
-    page = result.read_text("utf-8")
-    assert "<th>planet</th>" in page
-    assert "data:image/svg+xml;base64," in page
-    assert "tortoise: lap 3" in page
 
 
 FAILING = ("print('before')", "1/0", "print('after')")
