@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -79,6 +80,70 @@ class MountedGuest:
         if reply["status"] != "ok":
             raise AssertionError("\n".join(reply["traceback"]))
         return "".join(self._texts)
+
+
+_OUTCOMES = """
+import errno, json, os, shutil, sys
+from pathlib import Path
+
+def _outcome(source):
+    try:
+        value = eval(source)
+    except OSError as error:
+        return f"{type(error).__name__} {errno.errorcode[error.errno]}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "worked" if value is None else value
+
+"""
+
+
+class World:
+    """A guest, and the folders of the host that it sees and doesn't see."""
+
+    def __init__(self, guest: MountedGuest, base: Path) -> None:
+        self.guest = guest
+        self.base = base
+        self.rw = base / "rw"
+        self.ro = base / "ro"
+        self.single = base / "single.txt"
+        self.outside = base / "outside"
+        self.twin = base / "twin"
+
+    def run(self, code: str, **options: Any) -> str:
+        """What a cell printed. Fails if the cell failed."""
+        return self.guest.run(code, **options)
+
+    def value(self, code: str, **options: Any) -> Any:
+        """The value of the last line of some code, which has to be an expression."""
+        *lines, last = code.strip().splitlines()
+        text = "\n".join([_OUTCOMES, *lines, f"print(json.dumps({last}))"])
+        return json.loads(self.run(text, **options))
+
+    def outcomes(self, *expressions: str) -> list[Any]:
+        """What each expression gives: its value, `worked` for None, or its error."""
+        code = f"{_OUTCOMES}print(json.dumps([_outcome(source) for source in {expressions!r}]))"
+        outcomes: list[Any] = json.loads(self.run(code))
+        return outcomes
+
+
+@contextlib.contextmanager
+def mounted_world(base: Path) -> Iterator[World]:
+    """A guest with `/mnt/rw`, `/mnt/ro` and `/mnt/single.txt`, which has to be alive at the end."""
+    for name in ("rw", "ro", "outside", "twin"):
+        (base / name).mkdir()
+    (base / "single.txt").write_text("single")
+    mounts = [
+        Mount(host=base / "rw", name="rw"),
+        Mount(host=base / "ro", name="ro", writable=False),
+        Mount(host=base / "single.txt", name="single.txt"),
+    ]
+    with mounted_guest(*mounts) as guest:
+        guest.run("alive = True")
+        world = World(guest, base)
+        yield world
+        assert world.value("alive")
+        assert not guest.deaths
 
 
 @contextlib.contextmanager

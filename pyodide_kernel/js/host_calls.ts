@@ -106,6 +106,7 @@ class HostCalls implements PathCalls {
     const source = this.#hostNode(from);
     const target = this.#hostNode(to);
     if (!source && !target) return this.#former.rename(from, to);
+    if (source?.isMountRoot) this.#system.fail(ERRNO.EBUSY);
     if (!source || source.place !== target?.place) return this.#system.fail(ERRNO.EXDEV);
     if (endsInDots(from) || endsInDots(to)) this.#system.fail(ERRNO.EBUSY);
     const isFolder = this.#isFolder(source, from);

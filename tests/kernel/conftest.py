@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mounted import World, mounted_world
 from real_kernel import RealKernel, real_kernel
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKernel]:
     with real_kernel(tmp_path_factory.mktemp("kernel")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with mounted_world(tmp_path_factory.mktemp("mounts")) as started:
         yield started
 
 
