@@ -157,7 +157,7 @@ LEVELS = (
     ("messages.ts", "emscripten.ts", "errno.ts"),
     ("host_node.ts",),
     ("host_lookup.ts", "host_mounts.ts", "host_streams.ts"),
-    ("host_node_operations.ts", "host_open.ts"),
+    ("host_locks.ts", "host_node_operations.ts", "host_open.ts"),
     ("host_calls.ts",),
     ("host_files.ts",),
     ("framing.ts", "files.ts", "life_lock.ts", "shared_cells.ts", "worker_messages.ts"),

@@ -165,6 +165,11 @@ class PyodideHost:
         self._doors.setDirty(False)
         self._tick()
 
+    def lock(self, descriptor: int, operation: int) -> int:
+        """Take or release a lock on a file of the host: 0 or an errno. Never waits."""
+        number: int = self._doors.lock(descriptor, operation)
+        return number
+
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
         return time.monotonic()

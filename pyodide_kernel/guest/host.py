@@ -30,5 +30,8 @@ class Host(Protocol):
     def mark_dirty(self) -> None:
         """Output waits in a buffer: call `GuestKernel.tick` within some 20 ms, cell or no cell."""
 
+    def lock(self, descriptor: int, operation: int) -> int:
+        """Take or release a lock (`fcntl.LOCK_EX`, …): 0, EAGAIN if another has it, or an errno."""
+
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back within a session."""

@@ -10,6 +10,7 @@ import asyncio
 import builtins
 import errno
 import getpass
+import importlib.util
 import math
 import mmap
 import operator
@@ -25,8 +26,8 @@ from typing import Any
 
 from IPython.core import debugger
 
+from pyodide_kernel.guest.files import GuestMmap, flock_through
 from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.mapping import GuestMmap
 
 
 class NoProcessesError(OSError):
@@ -86,7 +87,7 @@ def install(host: Host, shell: Any, *, patch_platform: bool) -> Patches:
         _multiprocessing(patches)
         _threads(patches)
         _sockets(patches)
-        _mappings(patches)
+        _files(patches, host)
     return patches
 
 
@@ -294,6 +295,10 @@ def _sockets(patches: Patches) -> None:
     patches.call(socket, "socketpair", refuse)
 
 
-def _mappings(patches: Patches) -> None:
-    """Memory-mapped files that are written back to the file they came from, see `GuestMmap`."""
+def _files(patches: Patches, host: Host) -> None:
+    """What Emscripten leaves out of files, see `files`."""
     patches.set(mmap, "mmap", GuestMmap)
+    if importlib.util.find_spec("fcntl"):  # not on Windows, where only tests run this
+        import fcntl
+
+        patches.call(fcntl, "flock", flock_through(host))

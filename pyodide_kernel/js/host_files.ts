@@ -13,6 +13,7 @@
 import type { EmscriptenModule, FileSystem, FsNode } from "./emscripten.ts";
 import { ERRNO } from "./errno.ts";
 import { replacePathCalls } from "./host_calls.ts";
+import { type Lock, locker } from "./host_locks.ts";
 import { mountsFolder } from "./host_mounts.ts";
 import { attemptWith, type HostMount, HostNode, type HostSystem } from "./host_node.ts";
 import { attributeSetter, nodeOperations } from "./host_node_operations.ts";
@@ -23,10 +24,16 @@ export type { HostMount } from "./host_node.ts";
 /** The folder of the guest that holds the mounts. */
 const MOUNTS = "/mnt";
 
-/** Makes `mounts` visible in the file system of `module`. Their places are `/mnt/NAME`. */
-export function mountHostFolders(module: EmscriptenModule, mounts: readonly HostMount[]): void {
-  replacePathCalls(new HostFiles(module, mounts));
+/**
+ * Makes `mounts` visible in the file system of `module`. Their places are `/mnt/NAME`.
+ *
+ * Gives what Emscripten's system calls leave out: the function that locks files.
+ */
+export function mountHostFolders(module: EmscriptenModule, mounts: readonly HostMount[]): Lock {
+  const files = new HostFiles(module, mounts);
+  replacePathCalls(files);
   module.SYSCALLS.getStr = strictText(module);
+  return locker(files);
 }
 
 class HostFiles implements HostSystem {

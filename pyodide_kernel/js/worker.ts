@@ -9,6 +9,7 @@ import { nameRefusals } from "./errno.ts";
 import { type ImageIndex, mountImage } from "./files.ts";
 import { concat, type Frame, isRecord } from "./framing.ts";
 import { mountHostFolders } from "./host_files.ts";
+import type { Lock } from "./host_locks.ts";
 import { holdLifeLock } from "./life_lock.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES, REPLIES } from "./messages.ts";
 import {
@@ -47,9 +48,12 @@ class Doors {
   #question = 0;
   /** Called when the event loop is free after `checkSoon`. */
   onCheck: () => void = () => undefined;
+  /** Locks a descriptor of a file of the host, or says why not; never waits. */
+  readonly lock: Lock;
 
-  constructor(page: SharedPage) {
+  constructor(page: SharedPage, lock: Lock) {
     this.#page = page;
+    this.lock = lock;
   }
 
   /** Sends a message; blocks while too much is under way. Body and buffers are given away. */
@@ -166,10 +170,10 @@ async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   });
   pyodide._api.on_fatal = (error: unknown): void => postMessage({ fatal: String(error) });
   mount(pyodide, folder, init.guest.sources);
-  mountHostFolders(pyodide._module, init.guest.mounts ?? []);
+  const lock = mountHostFolders(pyodide._module, init.guest.mounts ?? []);
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport("pyodide_kernel.guest.entry");
-  const doors = new Doors(page);
+  const doors = new Doors(page, lock);
   const started = entry.start(doors, pyodide.toPy(init.guest));
   entry.destroy();
   const guest: Guest = {

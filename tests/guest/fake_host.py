@@ -17,6 +17,8 @@ class FakeHost:
         self.messages: list[Message] = []
         self.answers: deque[Mapping[str, Any] | BaseException] = deque()
         self.sleeps: list[float] = []
+        self.locks: list[tuple[int, int]] = []
+        self.lock_results: deque[int] = deque()
         self.now = 1000.0
         self.dirty = 0
         self.loop = asyncio.new_event_loop()
@@ -61,6 +63,10 @@ class FakeHost:
 
     def mark_dirty(self) -> None:
         self.dirty += 1
+
+    def lock(self, descriptor: int, operation: int) -> int:
+        self.locks.append((descriptor, operation))
+        return self.lock_results.popleft() if self.lock_results else 0
 
     def monotonic(self) -> float:
         return self.now

@@ -6,7 +6,9 @@ import builtins
 import concurrent.futures
 import contextlib
 import errno
+import gc
 import getpass
+import mmap
 import multiprocessing
 import os
 import pdb
@@ -17,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +193,62 @@ def test_input_and_getpass_are_those_of_the_shell(guest: Guest) -> None:
     assert builtins.input == guest.shell.raw_input
     assert getpass.getpass == guest.shell.getpass
     assert sys.modules["pdb"].Pdb.__name__ == "GuestPdb"
+
+
+def test_flock_waits_for_the_lock_where_an_interrupt_reaches_it(
+    patched: Guest, tmp_path: Path
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    patched.host.lock_results.extend([errno.EAGAIN, errno.EAGAIN, 0])
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert patched.host.locks == [(file.fileno(), fcntl.LOCK_EX)] * 3
+        assert len(patched.host.sleeps) == 2
+        patched.host.lock_results.append(errno.EAGAIN)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        patched.host.lock_results.append(errno.EINVAL)
+        with pytest.raises(OSError, match="Invalid argument"):
+            fcntl.flock(file, 0)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fcntl.flock(99_999, fcntl.LOCK_EX)
+
+
+def test_a_mapping_is_written_to_its_file_after_the_descriptor_is_closed(
+    patched: Guest, tmp_path: Path
+) -> None:
+    path = tmp_path / "mapped"
+    path.write_bytes(b"hello")
+    with path.open("r+b") as file:
+        mapping = mmap.mmap(file.fileno(), 0)
+    with (tmp_path / "other").open("wb"):  # takes the number of the closed descriptor
+        mapping[0:1] = b"J"
+        mapping.close()
+        mapping.close()
+    assert path.read_bytes() == b"Jello"
+    assert isinstance(mapping, mmap.mmap)
+    assert type(mapping).__name__ == "mmap"
+    with path.open("rb") as file, pytest.raises(PermissionError):
+        mmap.mmap(file.fileno(), 0)
+    with mmap.mmap(-1, 10) as memory:
+        memory[0:2] = b"ab"
+    assert memory.closed
+
+
+def test_a_forgotten_mapping_closes_its_descriptor(patched: Guest, tmp_path: Path) -> None:
+    path = tmp_path / "mapped"
+    path.write_bytes(b"hello")
+
+    def next_descriptor() -> int:
+        with path.open("rb") as file:
+            return file.fileno()
+
+    before = next_descriptor()
+    with path.open("r+b") as file:
+        mapping = mmap.mmap(file.fileno(), 0)
+    view = memoryview(mapping)
+    del mapping
+    assert bytes(view) == b"hello"
+    del view
+    gc.collect()
+    assert next_descriptor() == before

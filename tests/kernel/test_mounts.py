@@ -195,6 +195,26 @@ def test_a_module_edited_on_the_host_is_reloaded(world: World) -> None:
     world.run("%autoreload 0\nsys.path.remove('/mnt/rw')")
 
 
+def test_locks_hold_between_the_guest_and_the_host(world: World) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    guest = "__import__('fcntl').flock(lock, {})"
+    with (world.rw / "lock").open("w") as file:
+        world.run("lock = open('/mnt/rw/lock', 'r+')")
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert world.outcomes(guest.format(2 | 4), guest.format(1 | 4), guest.format(8)) == [
+            "BlockingIOError EAGAIN",
+            "worked",
+            "worked",
+        ]
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert world.outcomes(guest.format(2)) == ["worked"]
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        world.run("lock.close()")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert world.outcomes("__import__('fcntl').flock(99, 2)") == ["OSError EBADF"]
+
+
 # ---- size ----
 
 
