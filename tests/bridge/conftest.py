@@ -5,12 +5,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bridge.harness import Harness
 from fake_deno import FakeLaunch, Script
 
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
+from pyodide_kernel.bridge.life import Launch
 
 StartBridge = Callable[..., Harness]
 
@@ -21,8 +23,8 @@ def start_bridge(caplog: pytest.LogCaptureFixture) -> Iterator[StartBridge]:
     harnesses: list[Harness] = []
     threads = set(threading.enumerate())
 
-    def start(*scripts: Script, launch: object = None, **config: float) -> Harness:
-        harness = Harness(launch or FakeLaunch(*scripts), **config)  # type: ignore[arg-type]  # any launch
+    def start(*scripts: Script, launch: Launch | None = None, **config: Any) -> Harness:
+        harness = Harness(launch or FakeLaunch(*scripts), **config)
         harnesses.append(harness)
         harness.bridge.start()
         return harness

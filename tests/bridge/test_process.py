@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bridge.real_deno import PATIENCE_S, Received, end, entries, run
 
-from pyodide_kernel.bridge.deno import DenoCommand
+from pyodide_kernel.bridge.deno import DenoCommand, worker_permissions
 from pyodide_kernel.bridge.messages import PROTOCOL_VERSION, Message
 from pyodide_kernel.bridge.process import launch
 
@@ -37,16 +37,27 @@ def test_process_connects_and_says_hello(config: DenoCommand) -> None:
         process = await launch(config, received)
         hello = await received.next("hello")
         assert hello.content == {"protocol_version": PROTOCOL_VERSION}
-        process.write(
-            received.protocol.send(
-                Message(
-                    msg_type="boot",
-                    content={"worker": {}, "permissions": {"read": False}, "guest": {}},
-                )
-            )
-        )
+        await end(process)
+
+    run(test())
+
+
+def test_worker_that_cannot_start_is_told_of_and_the_broker_goes_on(config: DenoCommand) -> None:
+    async def test() -> None:
+        received = Received()
+        process = await launch(config, received)
+        await received.next("hello")
+        boot = {
+            "worker": {"folder": str(config.runtime)},
+            "permissions": worker_permissions(config),
+            "guest": {"sources": {}, "env": {}},
+        }
+        process.write(received.protocol.send(Message(msg_type="boot", content=boot)))
+        died = await received.next("worker_died")
+        assert "pyodide.mjs" in died.content["cause"]
         process.write(received.protocol.send(Message(msg_type="ping", id="p")))
-        assert process.pid is not None
+        pong = await received.next("pong")
+        assert pong.parent_id == "p"
         await end(process)
 
     run(test())
