@@ -15,15 +15,18 @@ from clients.terminal import CONTROL_C, CONTROL_D, Terminal, terminal
 
 pytestmark = [pytest.mark.deno, pytest.mark.slow]
 
-PATIENT = "--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=30"
-"""By default the console stops asking whether a cell is complete after one answer in over 1 s."""
+PATIENT = (
+    "--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=60",
+    "--ZMQCompleter.timeout=60",
+)
+"""By default the console gives up asking whether a cell is complete after 1 s without an answer."""
 
 
 @contextmanager
 def console(place: Place, *options: str) -> Iterator[Terminal]:
     """A console at its first prompt."""
     arguments = options or ("--kernel", KERNEL_NAME)
-    with terminal(place, "jupyter", "console", PATIENT, *arguments) as screen:
+    with terminal(place, "jupyter", "console", *PATIENT, *arguments) as screen:
         screen.wait_for(r"In \[\d+\]: ")
         yield screen
 
