@@ -13,7 +13,7 @@ from pyodide_kernel.bridge.bridge import Bridge
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.content import ExecuteRequest
 from pyodide_kernel.deaths import Deaths
-from pyodide_kernel.errors import DeadKernelError, PyodideKernelError
+from pyodide_kernel.errors import DeadKernelError, PyodideKernelError, StartInterruptedError
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
 
@@ -101,6 +101,8 @@ class Cells:
         if died:
             self._deaths.cell_failed(str(error))
         reply = content.error_reply(error)
+        if isinstance(error, StartInterruptedError):
+            reply |= content.error_content("KeyboardInterrupt", str(error))
         if not request.silent:
             described = {name: reply[name] for name in ("ename", "evalue", "traceback")}
             self._publisher.publish("error", described, parent=cell.header)

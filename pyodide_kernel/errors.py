@@ -5,6 +5,7 @@ PyodideKernelError
 ├── DenoNotFoundError         no usable Deno
 ├── RuntimeDamagedError       files of the bundled runtime are missing or altered
 ├── WorkerStartError          Deno or Pyodide did not come up
+├── StartInterruptedError     the user interrupted what waited for the interpreter to start
 ├── DeadKernelError           the interpreter ended while somebody waited for it
 ├── LocalProtocolError        our side broke the rules of the pipe
 └── RemoteProtocolError       the other side of the pipe broke them
@@ -31,6 +32,10 @@ class RuntimeDamagedError(PyodideKernelError):
 
 class WorkerStartError(PyodideKernelError):
     """Deno or Pyodide did not come up."""
+
+
+class StartInterruptedError(PyodideKernelError):
+    """The user interrupted what waited for the interpreter to start; nothing of it was run."""
 
 
 class DeadKernelError(PyodideKernelError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import sys
 import time
 from collections.abc import Iterator
@@ -97,6 +98,18 @@ class RealKernel:
                 content: dict[str, Any] = message["content"]
                 return content
 
+    def has_no_reply_for(self, seconds: float, msg_id: str) -> bool:
+        """Whether a cell still runs after that time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                message = self.client.get_shell_msg(timeout=left)
+            except queue.Empty:
+                return True
+            if message["parent_header"].get("msg_id") == msg_id:
+                return False
+        return True
+
     def wait_for_output(self, msg_id: str, text: str, *, timeout_s: float = TIMEOUT_S) -> None:
         """Block until a cell has printed something."""
         seen = ""
@@ -105,6 +118,14 @@ class RealKernel:
             ours = message["parent_header"].get("msg_id") == msg_id
             if ours and message["msg_type"] == "stream":
                 seen += message["content"]["text"]
+
+    def wait_for_input(self, msg_id: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Block until the kernel has said that it runs a cell."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=timeout_s)
+            ours = message["parent_header"].get("msg_id") == msg_id
+            if ours and message["msg_type"] == "execute_input":
+                return
 
     def run(self, code: str, *, timeout_s: float = TIMEOUT_S) -> Cell:
         """Run a cell to its end."""

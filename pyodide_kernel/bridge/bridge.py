@@ -20,7 +20,12 @@ from typing import Any, Final
 
 from pyodide_kernel.bridge.life import BridgeConfig, Launch, Life
 from pyodide_kernel.bridge.messages import MESSAGE_TYPES, Message
-from pyodide_kernel.errors import DeadKernelError, PyodideKernelError, WorkerStartError
+from pyodide_kernel.errors import (
+    DeadKernelError,
+    PyodideKernelError,
+    StartInterruptedError,
+    WorkerStartError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -282,7 +287,7 @@ class Bridge:
     def _interrupt(self) -> None:
         for request_id, request in list(self._waiting.items()):
             del self._waiting[request_id]
-            _fail(request, DeadKernelError("interrupted before the interpreter was ready"))
+            _fail(request, StartInterruptedError("interrupted before the interpreter was ready"))
         if self._life is not None and self._running:
             self._life.interrupt()
 

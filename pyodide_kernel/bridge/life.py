@@ -217,6 +217,9 @@ class Life:
 
 def explain(cause: str) -> str:
     """A worker's last words, with what is known to lie behind them."""
+    lines = [line.strip() for line in cause.splitlines() if line.strip()]
+    if lines:  # a Python traceback says it at its end, JavaScript at its beginning
+        cause = lines[-1] if "Traceback" in lines[0] else lines[0]
     lowered = cause.lower()
     if "call stack" in lowered or "recursion" in lowered:
         return f"the recursion was too deep for WebAssembly ({cause})"

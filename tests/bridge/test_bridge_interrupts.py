@@ -10,7 +10,7 @@ from bridge.harness import PATIENCE_S, Harness
 from fake_deno import FakeDeno, FakeLaunch, Gate
 
 from pyodide_kernel.bridge.messages import Message
-from pyodide_kernel.errors import DeadKernelError
+from pyodide_kernel.errors import DeadKernelError, StartInterruptedError
 
 SOON_S = 0.02
 NEVER_S = 1000.0
@@ -75,7 +75,7 @@ def test_interrupt_before_readiness_fails_what_waits(start_bridge: StartBridge) 
     harness = start_bridge(script)
     future = harness.execute()
     harness.bridge.interrupt()
-    with pytest.raises(DeadKernelError, match="interrupted before"):
+    with pytest.raises(StartInterruptedError, match="interrupted before"):
         future.result(PATIENCE_S)
     interrupted.open()
     harness.wait_ready()
