@@ -34,6 +34,7 @@ class Rule:
 ERRORS = f"{OURS}.errors"
 BRIDGE = f"{OURS}.bridge.*"
 MESSAGES = f"{OURS}.bridge.messages"
+POLICY, MOUNTS, LIMITS = (f"{OURS}.{name}" for name in ("policy", "mounts", "limits"))
 LIBRARIES = (
     *("ipykernel", "ipykernel.*", "jupyter_client", "jupyter_client.*", "jupyter_core.*"),
     *("traitlets", "traitlets.*", "tornado.*", "zmq", "zmq.*", "psutil", "platformdirs"),
@@ -50,14 +51,17 @@ RULES: dict[str, Rule] = {
         allowed=(OURS + ".bridge", MESSAGES, ERRORS),
         without=frozenset({"asyncio", "socket", "subprocess", "threading", "time", "datetime"}),
     ),
-    "bridge/boot.py": Rule(allowed=(BRIDGE, OURS, f"{OURS}.runtime", ERRORS)),
-    "bridge/*.py": Rule(allowed=(BRIDGE, ERRORS, "deno")),
+    "bridge/boot.py": Rule(allowed=(BRIDGE, OURS, f"{OURS}.runtime", POLICY, ERRORS)),
+    "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/*.py": Rule(
         allowed=(
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
             *("IPython", "IPython.*", "traitlets", "traitlets.*", "comm", "comm.*"),
         )
     ),
+    "policy.py": Rule(allowed=(LIMITS, MOUNTS, ERRORS)),
+    "mounts.py": Rule(allowed=(ERRORS,)),
+    "limits.py": Rule(),
     "runtime.py": Rule(allowed=(ERRORS,)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
@@ -154,7 +158,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 TYPESCRIPT = sorted(path.name for path in (ROOT / "js").glob("*.ts"))
 LEVELS = (
-    ("messages.ts", "emscripten.ts", "errno.ts"),
+    ("messages.ts", "emscripten.ts", "errno.ts", "self_check.ts"),
     ("host_node.ts",),
     ("host_lookup.ts", "host_mounts.ts", "host_streams.ts"),
     ("host_locks.ts", "host_node_operations.ts", "host_open.ts"),

@@ -12,6 +12,7 @@ import { mountHostFolders } from "./host_files.ts";
 import type { Lock } from "./host_locks.ts";
 import { holdLifeLock } from "./life_lock.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES, REPLIES } from "./messages.ts";
+import { checkFence } from "./self_check.ts";
 import {
   ANSWER,
   ANSWER_LENGTH,
@@ -250,6 +251,7 @@ onmessage = async (event: MessageEvent<WorkerInit>): Promise<void> => {
     rejection.preventDefault();
   });
   try {
+    await checkFence();
     serve(await boot(event.data, sharedPage(event.data.page)));
   } catch (error) {
     report(error);
