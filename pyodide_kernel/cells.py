@@ -60,6 +60,7 @@ class Cells:
         publisher: Publisher,
         prompt: Prompt,
         deaths: Deaths,
+        time_limit_s: float,
         on_sent: Callable[[], None],
     ) -> None:
         self._bridge = bridge
@@ -67,6 +68,7 @@ class Cells:
         self._publisher = publisher
         self._prompt = prompt
         self._deaths = deaths
+        self._time_limit_s = time_limit_s
         self._on_sent = on_sent
         self.closing = False
         """The kernel shuts down: what fails now is aborted, not broken."""
@@ -80,13 +82,20 @@ class Cells:
                 answer = await self._send(request, cell, metadata)
         except (PyodideKernelError, ValueError, TypeError) as error:
             return self._failed(error, request, cell, number)
-        return Outcome(reply=content.execute_reply(answer.content, execution_count=number))
+        reply = content.execute_reply(answer.content, execution_count=number)
+        if cell.overtime and reply["status"] == "error":
+            reply |= content.with_reason(reply, cell.overtime)
+        return Outcome(reply=reply)
 
     async def _send(
         self, request: ExecuteRequest, cell: Parent, metadata: Mapping[str, Any]
     ) -> Message:
         _, future = self._bridge.request(
-            "execute_request", request.for_guest(), id=cell.id, metadata=metadata
+            "execute_request",
+            request.for_guest(),
+            id=cell.id,
+            metadata=metadata,
+            time_limit_s=self._time_limit_s,
         )
         future.add_done_callback(self._prompt.follow)
         self._on_sent()

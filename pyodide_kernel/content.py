@@ -124,6 +124,16 @@ def error_reply(error: Exception) -> dict[str, Any]:
     return {"status": "error"} | error_content(type(error).__name__, str(error))
 
 
+def with_reason(error: Content, reason: str) -> dict[str, Any]:
+    """Members of an `error` message whose reason the guest does not know."""
+    evalue = error.get("evalue")
+    return {
+        "ename": error.get("ename"),
+        "evalue": f"{evalue}: {reason}" if evalue else reason,
+        "traceback": [*_list(error.get("traceback")), f"\x1b[31m{reason}\x1b[39m"],
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
     """A request that the guest answers, once both its contents are in order."""

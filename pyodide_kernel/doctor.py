@@ -165,11 +165,13 @@ def _test_cell() -> str:
     from pyodide_kernel.bridge.boot import deno_bridge
     from pyodide_kernel.bridge.bridge import Death
     from pyodide_kernel.bridge.life import BridgeConfig
+    from pyodide_kernel.policy import Policy
 
     started = time.monotonic()
     ready = threading.Event()
     death: list[Death] = []
     bridge = deno_bridge(
+        policy=Policy(),
         config=BridgeConfig(),
         on_message=lambda message: None,
         on_ready=lambda message: ready.set(),

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
-from pyodide_kernel.options import BAKED, SETTINGS, OneLineParser, add_settings, from_namespace
+from pyodide_kernel.options import BAKED, OneLineParser, add_settings, from_namespace
+from pyodide_kernel.settings import SETTINGS
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
@@ -29,9 +30,10 @@ def install(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     from_namespace(options)  # a malformed setting is found now, not when the kernel starts
     baked = [
-        f"{setting.option}={text}"
+        argument
         for setting in SETTINGS
-        if (text := getattr(options, setting.trait)) is not None
+        if (given := getattr(options, setting.trait)) is not None
+        for argument in setting.arguments(given)
     ]
     spec = kernelspec(display_name=options.display_name or _display_name(options.name), baked=baked)
     folder = _install(spec, options)

@@ -27,12 +27,12 @@ from ipykernel.kernelbase import Kernel
 from jupyter_client.session import Session
 from tornado.ioloop import IOLoop
 from traitlets import Any as AnyTrait
-from traitlets import Float, Instance, Integer, Unicode, default
+from traitlets import Bool, Float, Instance, Integer, List, Unicode, default
 from zmq.eventloop.zmqstream import ZMQStream
 
 from pyodide_kernel import __version__, content
 from pyodide_kernel.bridge.boot import deno_bridge
-from pyodide_kernel.bridge.bridge import Bridge, Death, new_id
+from pyodide_kernel.bridge.bridge import Bridge, Death, Overtime, new_id
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import COMM_TYPES, Message
 from pyodide_kernel.cells import Cells, Outcome, Prompt
@@ -41,12 +41,15 @@ from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.history import History, history_path
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
+from pyodide_kernel.limits import LEAST_MEMORY, LEAST_OPEN_FILES, Limits
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
+from pyodide_kernel.policy import Grants, Policy, make_policy
 from pyodide_kernel.publisher import Publisher
 from pyodide_kernel.runtime import Manifest, load_manifest
 from pyodide_kernel.shell_queue import Received, ShellQueue
 from pyodide_kernel.stdin import StdinChannel
+from pyodide_kernel.surroundings import look_around
 
 POLITE_SHUTDOWN_S: Final = 1.0
 """How long the guest may take for its atexit functions when the kernel shuts down."""
@@ -76,6 +79,24 @@ class PyodideKernel(Kernel):
     implementation = IMPLEMENTATION
     implementation_version = __version__
 
+    mount = List(
+        Unicode(), help="Folders and files that code may use: PATH[=/mnt/NAME][:ro|:rw]."
+    ).tag(config=True)
+    cwd = Bool(True, help="Whether code sees the working directory, for reading only.").tag(
+        config=True
+    )
+    allow_env = List(Unicode(), help="Environment variables that code gets.").tag(config=True)
+    memory_limit = Integer(
+        Limits().memory_bytes, min=LEAST_MEMORY, help="Bytes of memory that code may use."
+    ).tag(config=True)
+    open_files = Integer(
+        Limits().open_files,
+        min=LEAST_OPEN_FILES,
+        help="Files that the interpreter may have open, its own included.",
+    ).tag(config=True)
+    cell_timeout = Float(
+        0.0, min=0, help="Seconds after which a cell is interrupted; 0: never."
+    ).tag(config=True)
     interrupt_grace = Float(
         10.0,
         min=0,
@@ -92,6 +113,7 @@ class PyodideKernel(Kernel):
     ).tag(config=True)
 
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
+    look_around = AnyTrait(look_around, help="Finds what the policy has to know of the host.")
     manifest = Instance(Manifest)
 
     @default("manifest")
@@ -99,7 +121,7 @@ class PyodideKernel(Kernel):
         return load_manifest()
 
     def __init__(self, **kwargs: Any) -> None:
-        """Raises DenoNotFoundError, RuntimeDamagedError, and TraitError for a bad setting."""
+        """Raises PyodideKernelError if it could not run, and TraitError for a bad setting."""
         super().__init__(**kwargs)
         assert self.session is not None
         self._jupyter: Session = self.session
@@ -113,8 +135,10 @@ class PyodideKernel(Kernel):
         self._queue = ShellQueue(self._dispatch)
         self._finished = asyncio.Event()
         self._parents = Parents()
+        self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
+            policy=self.policy,
             config=BridgeConfig(
                 interrupt_grace_s=self.interrupt_grace, hang_timeout_s=self.hang_timeout
             ),
@@ -122,9 +146,31 @@ class PyodideKernel(Kernel):
             on_ready=self._guarded(self._on_ready),
             on_death=self._guarded(self._on_death),
             on_give_up=self._guarded(self._on_give_up),
+            on_overtime=self._guarded(self._on_overtime),
         )
         self._connected = False
         self._set_handlers()
+
+    def _make_policy(self) -> Policy:
+        """What the settings allow here. Raises ConfigurationError."""
+        grants = Grants(
+            mount=tuple(self.mount),
+            cwd=self.cwd,
+            allow_env=tuple(self.allow_env),
+            limits=Limits(
+                memory_bytes=self.memory_limit,
+                open_files=self.open_files,
+                cell_timeout_s=self.cell_timeout,
+            ),
+        )
+        surroundings = self.look_around(
+            connection_file=getattr(self.parent, "abs_connection_file", None),
+            history=history_path(self.history_file),
+        )
+        policy = make_policy(grants, surroundings)
+        for notice in policy.notices:
+            self.log.warning(notice)
+        return policy
 
     def _set_handlers(self) -> None:
         for msg_type in content.RELAYS:
@@ -178,6 +224,7 @@ class PyodideKernel(Kernel):
             publisher=self._publisher,
             prompt=self._prompt,
             deaths=self._deaths,
+            time_limit_s=self.cell_timeout,
             on_sent=self._pass_comm_messages,
         )
         self._connected = True
@@ -321,6 +368,8 @@ class PyodideKernel(Kernel):
         self._stdin.cancel()  # a question that the cell did not wait for
         if cause := self._deaths.cell_ended():
             self._say(cause)
+        if cell.overtime and outcome.reply["status"] == "ok":
+            self._say(f"{cell.overtime} It caught the interrupt.")
         return outcome
 
     # Other requests
@@ -404,6 +453,11 @@ class PyodideKernel(Kernel):
             self._stdin.cancel()
         self._history.new_session()
         self.io_loop.add_callback(self._note_death, death)
+
+    def _on_overtime(self, overtime: Overtime) -> None:
+        if cell := self._parents.get(overtime.request_id):
+            cell.overtime = overtime.cause
+        self._stdin.cancel()
 
     def _on_give_up(self, death: Death) -> None:
         self.io_loop.add_callback(self._give_up, death)

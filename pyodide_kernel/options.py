@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from pyodide_kernel import __version__
 from pyodide_kernel.errors import ConfigurationError
+from pyodide_kernel.settings import SETTINGS
 
 BAKED: Final = "--baked"
 """Ends the options that `install` wrote into the kernelspec; the environment overrides those."""
@@ -19,100 +19,10 @@ Assignment = tuple[str, Any]
 """`Class.trait` and a value, which is text if it is still to be parsed by the trait."""
 
 
-def read_seconds(text: str) -> float:
-    """A finite number of seconds, 0 or more. Raises ValueError."""
-    seconds = float(text)
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError
-    return seconds
-
-
-def read_duration(text: str) -> float:
-    """A finite number of seconds above 0. Raises ValueError."""
-    seconds = read_seconds(text)
-    if seconds == 0:
-        raise ValueError
-    return seconds
-
-
-_UNITS: Final = {
-    **{"": 1, "b": 1},
-    **{"k": 10**3, "m": 10**6, "g": 10**9},
-    **{"kb": 10**3, "mb": 10**6, "gb": 10**9},
-    **{"kib": 2**10, "mib": 2**20, "gib": 2**30},
-}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
-
-
-def read_size(text: str) -> int:
-    """A number of bytes, such as `100MB`, `1.5 GB`, `64MiB` or `5000`. Raises ValueError."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError
-    try:
-        return int(float(match[1]) * _UNITS[match[2].lower()])
-    except KeyError:
-        raise ValueError from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """A trait of the kernel that users set."""
-
-    option: str
-    trait: str
-    metavar: str
-    read: Callable[[str], Any]
-    form: str
-    """The accepted form, for error messages."""
-    help: str
-
-    @property
-    def variable(self) -> str:
-        """Its environment variable."""
-        return "PYODIDE_KERNEL_" + self.option.removeprefix("--").replace("-", "_").upper()
-
-    def value(self, text: str, *, source: str) -> Any:
-        """Parse; raises ConfigurationError that names the source."""
-        try:
-            return self.read(text)
-        except ValueError:
-            raise ConfigurationError(f"{source}: {text!r} is not {self.form}") from None
-
-
-SETTINGS: Final = (
-    Setting(
-        option="--interrupt-grace",
-        trait="PyodideKernel.interrupt_grace",
-        metavar="SECONDS",
-        read=read_seconds,
-        form="a number of seconds, such as 10 or 0.5",
-        help="time from an interrupt until code that does not react loses its interpreter; "
-        "0: never (default: 10)",
-    ),
-    Setting(
-        option="--hang-timeout",
-        trait="PyodideKernel.hang_timeout",
-        metavar="SECONDS",
-        read=read_duration,
-        form="a number of seconds above 0, such as 15 or 0.5",
-        help="time without a sign of life until the sandbox counts as hung (default: 15)",
-    ),
-    Setting(
-        option="--output-limit",
-        trait="PyodideKernel.output_limit",
-        metavar="SIZE",
-        read=read_size,
-        form="a size, such as 100MB or 1GB",
-        help="output that one cell may send; the rest is dropped (default: 100MB)",
-    ),
-)
-
-
 def from_environment(environ: Mapping[str, str]) -> list[Assignment]:
     """What the variables say; an empty one counts as unset. Raises ConfigurationError."""
     return [
-        (setting.trait, setting.value(environ[setting.variable], source=setting.variable))
+        (setting.trait, setting.from_variable(environ[setting.variable]))
         for setting in SETTINGS
         if environ.get(setting.variable)
     ]
@@ -144,21 +54,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "settings", "each also as an environment variable, which the command line overrides"
     )
     for setting in SETTINGS:
-        group.add_argument(
-            setting.option,
-            dest=setting.trait,
-            metavar=setting.metavar,
-            help=f"{setting.help} [{setting.variable}]",
-        )
+        setting.add_to(group)
 
 
 def from_namespace(namespace: argparse.Namespace) -> list[Assignment]:
     """The settings that were given. Raises ConfigurationError."""
     found = [(setting, getattr(namespace, setting.trait, None)) for setting in SETTINGS]
     return [
-        (setting.trait, setting.value(text, source=setting.option))
-        for setting, text in found
-        if text is not None
+        (setting.trait, setting.from_option(given)) for setting, given in found if given is not None
     ]
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, Message
+from pyodide_kernel.content import with_reason
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
 from pyodide_kernel.stdin import Question, StdinChannel
@@ -60,12 +61,15 @@ class Outputs:
             self._output(message)
 
     def _output(self, message: Message) -> None:
+        parent, content = self._parent(message), message.content
         if message.msg_type == "execute_result":
-            self._note_result(message.content)
+            self._note_result(content)
+        if message.msg_type == "error" and parent.overtime:
+            content = with_reason(content, parent.overtime)
         self._publisher.publish_output(
             message.msg_type,
-            message.content,
-            parent=self._parent(message),
+            content,
+            parent=parent,
             limit_bytes=self._limit_bytes,
             metadata=message.metadata,
             buffers=message.buffers,

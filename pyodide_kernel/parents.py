@@ -27,6 +27,8 @@ class Parent:
     """Output published for it so far."""
     over_limit: bool = False
     """Whether its output was cut and the user has been told."""
+    overtime: str = ""
+    """Why the host interrupted it, as a sentence for the user; empty if it did not."""
 
 
 class Parents:

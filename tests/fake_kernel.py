@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fake_worker import FakeWorker
@@ -17,7 +18,9 @@ from pyodide_kernel.app import run
 from pyodide_kernel.bridge.bridge import Bridge
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.kernel import PyodideKernel
+from pyodide_kernel.mounts import Kind
 from pyodide_kernel.options import parse_kernel_options
+from pyodide_kernel.policy import Policy, Surroundings
 from pyodide_kernel.runtime import Manifest
 
 MANIFEST = Manifest(pyodide="314.0.7", python="3.14.2", packages={"ipython": "9.18.1"}, files={})
@@ -27,7 +30,7 @@ async def launch(boots: bool, on_data: Callable[[bytes], None]) -> FakeWorker:
     return FakeWorker(on_data, boots=boots)
 
 
-def fake_bridge(*, config: BridgeConfig, **callbacks: Any) -> Bridge:
+def fake_bridge(*, policy: Policy, config: BridgeConfig, **callbacks: Any) -> Bridge:
     boots = os.environ.get("FAKE_BOOTS", "1") == "1"
     return Bridge(
         launch=partial(launch, boots),
@@ -36,10 +39,39 @@ def fake_bridge(*, config: BridgeConfig, **callbacks: Any) -> Bridge:
     )
 
 
+class AnyDisk:
+    """Has every folder. Implements `Disk`."""
+
+    def real(self, path: str) -> Path:
+        return Path(path)
+
+    def kind(self, path: Path) -> Kind:
+        return "folder"
+
+    def readable(self, path: Path) -> bool:
+        return True
+
+
+def fake_surroundings(**places: Path | None) -> Surroundings:
+    return Surroundings(
+        disk=AnyDisk(),
+        cwd=Path("/some/folder"),
+        home=None,
+        places=(),
+        environ={},
+        landlock_problem="",
+        is_root=False,
+    )
+
+
 class FakeKernel(PyodideKernel):
     @default("make_bridge")
     def _default_make_bridge(self) -> Callable[..., Bridge]:
         return fake_bridge
+
+    @default("look_around")
+    def _default_look_around(self) -> Callable[..., Surroundings]:
+        return fake_surroundings
 
     @default("manifest")
     def _default_manifest(self) -> Manifest:

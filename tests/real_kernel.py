@@ -173,12 +173,12 @@ def kernel_spec(*options: str) -> KernelSpec:
 
 @contextlib.contextmanager
 def real_kernel(
-    folder: Path, *options: str, env: dict[str, str] | None = None
+    folder: Path, *options: str, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator[RealKernel]:
     """A started kernel with its files in `folder`; ended, and looked after, at exit."""
     manager = KernelManager(connection_file=str(folder / "connection.json"))
     manager._kernel_spec = kernel_spec(*options)
-    manager.start_kernel(env=kernel_environment(folder) | (env or {}), cwd=str(folder))
+    manager.start_kernel(env=kernel_environment(folder) | (env or {}), cwd=str(cwd or folder))
     client = manager.client()
     client.start_channels()
     try:

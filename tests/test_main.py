@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pyodide_kernel
-from pyodide_kernel.options import SETTINGS
+from pyodide_kernel.settings import SETTINGS
 
 TIMEOUT_S = 30
 

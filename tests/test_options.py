@@ -7,14 +7,11 @@ import pytest
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.options import (
     BAKED,
-    SETTINGS,
     from_environment,
     kernel_parser,
     parse_kernel_options,
-    read_duration,
-    read_seconds,
-    read_size,
 )
+from pyodide_kernel.settings import SETTINGS, read_duration, read_seconds, read_size
 
 
 @pytest.mark.parametrize(
@@ -52,6 +49,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
     assert {setting.variable for setting in SETTINGS} == {
+        "PYODIDE_KERNEL_MOUNT",
+        "PYODIDE_KERNEL_CWD",
+        "PYODIDE_KERNEL_ALLOW_ENV",
+        "PYODIDE_KERNEL_MEMORY_LIMIT",
+        "PYODIDE_KERNEL_OPEN_FILES",
+        "PYODIDE_KERNEL_CELL_TIMEOUT",
         "PYODIDE_KERNEL_INTERRUPT_GRACE",
         "PYODIDE_KERNEL_HANG_TIMEOUT",
         "PYODIDE_KERNEL_OUTPUT_LIMIT",

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.bridge import Bridge, Death
+from pyodide_kernel.bridge.bridge import Bridge, Death, Overtime
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permissions
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.bridge.process import launch
+from pyodide_kernel.policy import HOME, Policy
 
 _PACKAGE: Final = Path(runtime.__file__).parent
-
-HOME: Final = "/home/pyodide"
 
 ENVIRONMENT: Final = {
     "HOME": HOME,
@@ -25,9 +24,8 @@ ENVIRONMENT: Final = {
     "LOGNAME": "pyodide",
     "LANG": "C.UTF-8",
     "PATH": "/",
-    "PWD": HOME,
 }
-"""Variables of the guest; none is of the host."""
+"""Variables of the guest that are not of the host."""
 
 
 def guest_sources() -> dict[str, str]:
@@ -44,13 +42,15 @@ def guest_sources() -> dict[str, str]:
 
 def boot_content(config: DenoCommand) -> dict[str, Any]:
     """Content of the `boot` message: where the runtime is, what the worker may, what it runs."""
+    policy = config.policy
     return {
         "worker": {"folder": str(config.runtime)},
         "permissions": worker_permissions(config),
         "guest": {
             "sources": guest_sources(),
-            "env": ENVIRONMENT,
-            "cwd": HOME,
+            "env": {**ENVIRONMENT, "PWD": policy.cwd, **policy.env},
+            "cwd": policy.cwd,
+            "mounts": [mount.boot_value() for mount in policy.mounts],
             "argv": [],
         },
     }
@@ -58,18 +58,20 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
 
 def deno_bridge(
     *,
+    policy: Policy,
     config: BridgeConfig,
     on_message: Callable[[Message], None],
     on_ready: Callable[[Message], None],
     on_death: Callable[[Death], None],
     on_give_up: Callable[[Death], None],
+    on_overtime: Callable[[Overtime], None] | None = None,
 ) -> Bridge:
     """A bridge that launches Deno, not started yet; `config.boot` is filled in.
 
     Raises DenoNotFoundError or RuntimeDamagedError if it could not start.
     """
     runtime.check(full=False)
-    command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir())
+    command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir(), policy=policy)
     return Bridge(
         launch=partial(launch, command),
         config=replace(config, boot=boot_content(command)),
@@ -77,4 +79,5 @@ def deno_bridge(
         on_ready=on_ready,
         on_death=on_death,
         on_give_up=on_give_up,
+        on_overtime=on_overtime,
     )

@@ -51,6 +51,15 @@ class Death:
     """Whether it had not been ready yet, so that no state is lost."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overtime:
+    """A request that took longer than it may, and is interrupted now."""
+
+    request_id: str
+    cause: str
+    """One sentence for the user."""
+
+
 def new_id() -> str:
     """A random id for a request, which hostile code can't guess."""
     return secrets.token_hex(8)
@@ -60,6 +69,7 @@ def new_id() -> str:
 class _Request:
     message: Message
     future: concurrent.futures.Future[Message]
+    time_limit_s: float = 0.0
 
 
 class Bridge:
@@ -74,6 +84,7 @@ class Bridge:
         on_ready: Callable[[Message], None],
         on_death: Callable[[Death], None],
         on_give_up: Callable[[Death], None],
+        on_overtime: Callable[[Overtime], None] | None = None,
     ) -> None:
         self._launch = launch
         self._config = config
@@ -81,6 +92,7 @@ class Bridge:
         self._on_ready = on_ready
         self._on_death = on_death
         self._on_give_up = on_give_up
+        self._on_overtime = on_overtime
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
         self._life: Life | None = None
@@ -110,8 +122,11 @@ class Bridge:
         id: str = "",
         metadata: Mapping[str, Any] | None = None,
         buffers: Sequence[bytes | memoryview] = (),
+        time_limit_s: float = 0.0,
     ) -> tuple[str, concurrent.futures.Future[Message]]:
         """Send a request as soon as the interpreter is ready: its id, and the future of the reply.
+
+        If it is not answered `time_limit_s` later (0: whenever), it is interrupted.
 
         The future fails with DeadKernelError if the interpreter dies over it, WorkerStartError if
         none can be started, and LocalProtocolError, ValueError or TypeError if it can't be sent.
@@ -125,7 +140,7 @@ class Bridge:
             buffers=buffers,
         )
         future: concurrent.futures.Future[Message] = concurrent.futures.Future()
-        self._call(self._submit, _Request(message, future))
+        self._call(self._submit, _Request(message, future, time_limit_s))
         return message.id, future
 
     def send(
@@ -274,6 +289,12 @@ class Bridge:
             _fail(request, error)
         else:
             self._running[request.message.id] = request
+            if request.time_limit_s > 0:
+                self._limit_time(request)
+
+    def _limit_time(self, request: _Request) -> None:
+        timer = self._loop.call_later(request.time_limit_s, self._interrupt_late, request)
+        request.future.add_done_callback(lambda _: timer.cancel())
 
     def _send(self, message: Message) -> None:
         if self._life is None or not self._life.ready:
@@ -283,6 +304,16 @@ class Bridge:
             self._life.send(message)
         except (PyodideKernelError, ValueError, TypeError) as error:
             log.warning("could not send a %s: %s", message.msg_type, error)
+
+    def _interrupt_late(self, request: _Request) -> None:
+        assert self._life is not None
+        overtime = Overtime(
+            request_id=request.message.id,
+            cause=f"The cell ran longer than {request.time_limit_s:g} s (--cell-timeout).",
+        )
+        if self._on_overtime is not None:
+            self._notify(self._on_overtime, overtime)
+        self._life.interrupt(cause=overtime.cause)
 
     def _interrupt(self) -> None:
         for request_id, request in list(self._waiting.items()):

@@ -2,7 +2,9 @@
 
 Runs as a script of its own, before Deno, so that what it sets applies to all of Deno and to nothing
 else. CONFINEMENT is JSON: `parent_pid`, `report_fd`; `read`, `write` and `execute`, lists of paths;
-`network`, false for none at all; `limits`, resource limits by name without `RLIMIT_`.
+`mounts`, pairs of a path without links and whether it may be written; `network`, false for none at
+all; `limits`, resource limits by name without `RLIMIT_`; `required`, layers without which the
+program is not started.
 
 It applies, where the system has them and without any privilege:
 
@@ -40,6 +42,17 @@ _FS_EXECUTE, _FS_WRITE_FILE, _FS_READ_FILE, _FS_READ_DIR = 1 << 0, 1 << 1, 1 << 
 _FS_REFER, _FS_TRUNCATE, _FS_IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _FS_FIRST_VERSION = (1 << 13) - 1
 _FS_FILE_RIGHTS = _FS_EXECUTE | _FS_WRITE_FILE | _FS_READ_FILE | _FS_TRUNCATE | _FS_IOCTL_DEV
+_FS_MAKE_CHAR, _FS_MAKE_SOCK, _FS_MAKE_FIFO, _FS_MAKE_BLOCK, _FS_MAKE_SYM = (
+    1 << 6,
+    1 << 9,
+    1 << 10,
+    1 << 11,
+    1 << 12,
+)
+_FS_SPECIAL = _FS_MAKE_CHAR | _FS_MAKE_SOCK | _FS_MAKE_FIFO | _FS_MAKE_BLOCK | _FS_MAKE_SYM
+"""What code never makes nor moves in a mount. A link moved to another depth leads elsewhere, and
+programs of the host would follow it."""
+
 _NET_TCP = 0b11
 _SCOPE_ALL = 0b11
 
@@ -100,12 +113,18 @@ def _leave_network() -> None:
             os.close(descriptor)
 
 
+def landlock_version() -> int:
+    """The version of Landlock's interface. Raises OSError if the system has or allows none."""
+    return _checked(
+        _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION),
+        "Landlock",
+    )
+
+
 def _landlock(confinement: Mapping[str, Any]) -> int:
     """Restrict this process to the listed paths; the version of Landlock's interface."""
     libc = _libc()
-    version = _checked(
-        libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION), "Landlock"
-    )
+    version = landlock_version()
     rights = _FS_FIRST_VERSION
     for since, right in ((2, _FS_REFER), (3, _FS_TRUNCATE), (5, _FS_IOCTL_DEV)):
         rights |= right if version >= since else 0
@@ -122,21 +141,29 @@ def _landlock(confinement: Mapping[str, Any]) -> int:
         "Landlock",
     )
     read = _FS_READ_FILE | _FS_READ_DIR
+    write = rights & ~(_FS_EXECUTE | _FS_IOCTL_DEV)
     _allow(libc, ruleset, confinement["execute"], read | _FS_EXECUTE)
     _allow(libc, ruleset, confinement["read"], read)
-    _allow(libc, ruleset, confinement["write"], rights & ~(_FS_EXECUTE | _FS_IOCTL_DEV))
+    _allow(libc, ruleset, confinement["write"], write)
+    for path, writable in confinement["mounts"]:
+        _allow(libc, ruleset, [path], write & ~_FS_SPECIAL if writable else read, real=True)
     _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0), "Landlock")
     os.close(ruleset)
     return version
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[str], rights: int) -> None:
+def _allow(
+    libc: ctypes.CDLL, ruleset: int, paths: Iterable[str], rights: int, *, real: bool = False
+) -> None:
+    """Allow what there is at the paths; with `real`, none of them may have become a link."""
     for path in paths:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         try:
+            if real and (found := os.readlink(f"/proc/self/fd/{descriptor}")) != path:  # noqa: PTH115
+                raise OSError(f"{path} has become a link to {found}")
             # pathlib would double the start-up time.
             folder = os.path.isdir(path)  # noqa: PTH112
             rule = _PathBeneath(rights if folder else rights & _FS_FILE_RIGHTS, descriptor)
@@ -187,6 +214,9 @@ def main(arguments: list[str]) -> None:
     layers = confine(confinement)
     with os.fdopen(confinement["report_fd"], "w") as report:
         json.dump(layers, report)
+    for name in confinement["required"]:
+        if not layers.get(name, "not on this system").startswith("active"):
+            raise SystemExit(f"the mounts need {name}: {layers.get(name, 'not on this system')}")
     os.execve(arguments[1], arguments[1:], dict(os.environ))
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from pyodide_kernel.bridge import confine
 
 _LIBRARY_FOLDERS: Final = (
     "/lib/*-linux-gnu",
@@ -49,6 +52,17 @@ def system_files() -> list[str]:
     return [*sorted(map(str, found.values())), "/etc/ld.so.cache"]
 
 
+def landlock_problem() -> str:
+    """Why Landlock can't be used here; empty if it can."""
+    if not sys.platform.startswith("linux"):
+        return f"it is a part of Linux, and this is {sys.platform}"
+    try:
+        confine.landlock_version()
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
 def confinement(
     *,
     deno: Path,
@@ -56,15 +70,21 @@ def confinement(
     write: tuple[Path, ...],
     parent_pid: int,
     report_fd: int,
+    mounts: Sequence[tuple[Path, bool]] = (),
     limits: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The launcher's first argument: allow lists of real paths; no network at all."""
+    """The launcher's first argument: allow lists of real paths; no network at all.
+
+    `mounts` are paths without links and whether they may be written; they require Landlock.
+    """
     return {
         "parent_pid": parent_pid,
         "report_fd": report_fd,
         "read": [_OWN_MAP, *system_files(), *(str(path.resolve()) for path in read)],
         "write": [str(path.resolve()) for path in write],
         "execute": [str(deno.resolve()), *_LOADERS],
+        "mounts": [(str(path), writable) for path, writable in mounts],
+        "required": ["Landlock"] if mounts else [],
         "network": False,
         "limits": dict(limits or {}),
     }

@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
+from pyodide_kernel.limits import v8_flags
+from pyodide_kernel.policy import Policy
 
 MINIMUM_DENO: Final = (2, 9)
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -27,6 +29,8 @@ class DenoCommand:
     deno: Path
     runtime: Path
     """Folder of the bundled runtime, which broker and worker may read."""
+
+    policy: Policy = field(default_factory=Policy)
 
     main: Path = MAIN
     """The program; Deno may read its folder too."""
@@ -90,9 +94,11 @@ def _check_version(version: str, path: Path) -> None:
 def command(config: DenoCommand, socket_path: Path) -> list[str]:
     """Arguments that start Deno with the broker's permissions: allow lists only, no prompt.
 
+    The worker's permissions can only be a part of the broker's, so the mounts are among them.
     Raises WorkerStartError if a path can't be told to Deno.
     """
-    paths = (config.main.parent, config.runtime, socket_path)
+    policy = config.policy
+    paths = (config.main.parent, config.runtime, socket_path, *policy.readable)
     for path in paths:
         if "," in str(path):
             # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
@@ -101,6 +107,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
                 "install elsewhere, or set TMPDIR to another folder"
             )
     readable = ",".join(map(str, paths))
+    writable = ",".join(map(str, (socket_path, *policy.writable)))
     return [
         str(config.deno),
         "run",
@@ -111,19 +118,20 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
         "--no-lock",
         "--cached-only",
         "--unstable-worker-options",
+        f"--v8-flags={','.join(v8_flags(policy.limits))}",
         f"--allow-net=unix:{socket_path}",
         f"--allow-read={readable}",
-        f"--allow-write={socket_path}",
+        f"--allow-write={writable}",
         str(config.main),
         str(socket_path),
     ]
 
 
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
-    """Deno permissions of the worker: it reads the runtime, and nothing else of the machine."""
+    """Deno permissions of the worker: the runtime and the mounts, nothing else of the machine."""
     return {
-        "read": [str(config.runtime)],
-        "write": False,
+        "read": [str(path) for path in (config.runtime, *config.policy.readable)],
+        "write": [str(path) for path in config.policy.writable] or False,
         "net": False,
         "env": False,
         "run": False,

@@ -21,6 +21,8 @@ _HEARTBEATS_PER_TIMEOUT: Final = 3
 Launch = Callable[[DataCallback], Awaitable[Pipe]]
 """Starts a process, connects it and returns its pipe; raises WorkerStartError."""
 
+DEFAULT_GRACE_S: Final = 10.0
+
 LOST: Final = "All variables, imports and files outside mounted folders are gone."
 
 
@@ -31,7 +33,7 @@ class BridgeConfig:
     boot: Mapping[str, Any] = field(default_factory=dict)
     """Content of the `boot` message."""
 
-    interrupt_grace_s: float = 10.0
+    interrupt_grace_s: float = DEFAULT_GRACE_S
     """Time from an interrupt to the end of an interpreter that does not react; 0: never."""
 
     second_interrupt_s: float = 2.0
@@ -98,7 +100,7 @@ class Life:
         finally:
             self._watch.cancel()
             self._cancel_timer()
-        return self._tell(self._cause or f"The sandboxed interpreter ended: {reason}.")
+        return self._tell(self._cause or f"The sandboxed interpreter ended: {explain(reason)}.")
 
     def _tell(self, cause: str) -> str:
         if not self.was_ready:
@@ -110,18 +112,21 @@ class Life:
         assert self.pipe is not None
         self.pipe.write(self._protocol.send(message))
 
-    def interrupt(self) -> None:
-        """Interrupt what runs: softly at first, by ending the interpreter if that does not help."""
-        now = asyncio.get_running_loop().time()
+    def interrupt(self, *, cause: str = "") -> None:
+        """Interrupt what runs: softly at first, by ending the interpreter if that does not help.
+
+        `cause` is a sentence for the user, if it was not the user who asked for it. What did is a
+        limit, which has to hold, so the grace time then ends even if it is set to never end.
+        """
+        loop = asyncio.get_running_loop()
         if self._interrupted_at is None:
-            self._interrupted_at = now
-            grace = self._config.interrupt_grace_s
-            if grace > 0:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(grace, self._lose_patience, f"{grace:g} s")
-        elif now - self._interrupted_at >= self._config.second_interrupt_s:
-            self._lose_patience("a second interrupt")
+            self._interrupted_at = loop.time()
+        elif loop.time() - self._interrupted_at >= self._config.second_interrupt_s:
+            self._lose_patience(cause, "a second interrupt")
             return
+        grace = self._config.interrupt_grace_s or (DEFAULT_GRACE_S if cause else 0)
+        if grace and self._timer is None:
+            self._timer = loop.call_later(grace, self._lose_patience, cause, f"{grace:g} s")
         self.send(Message(msg_type="interrupt"))
 
     def settled(self) -> None:
@@ -140,12 +145,12 @@ class Life:
         elif self._launching is not None:
             self._launching.cancel()
 
-    def _lose_patience(self, after: str) -> None:
-        self.end(
+    def _lose_patience(self, cause: str, after: str) -> None:
+        told = (
             f"The code did not react to the interrupt (after {after}), "
-            "so the interpreter was replaced.",
-            requested=True,
+            "so the interpreter was replaced."
         )
+        self.end(f"{cause} {told}".lstrip(), requested=True)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -223,6 +228,6 @@ def explain(cause: str) -> str:
     lowered = cause.lower()
     if "call stack" in lowered or "recursion" in lowered:
         return f"the recursion was too deep for WebAssembly ({cause})"
-    if "out of memory" in lowered or "allocation failed" in lowered:
+    if any(text in lowered for text in ("out of memory", "allocation failed", "memory allocation")):
         return f"it ran out of memory ({cause})"
     return cause.rstrip(".")

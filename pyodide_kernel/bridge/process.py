@@ -18,9 +18,11 @@ from typing import BinaryIO, Final, Protocol
 from pyodide_kernel.bridge.confinement import confinement
 from pyodide_kernel.bridge.deno import DenoCommand, command, environment
 from pyodide_kernel.errors import WorkerStartError
+from pyodide_kernel.limits import resource_limits
 
 _CONFINE: Final = Path(__file__).with_name("confine.py")
 _TAIL_BYTES: Final = 4096
+_FATAL: Final = "Fatal "
 _READ_BYTES: Final = 256 * 1024
 _CONNECT_TIMEOUT_S: Final = 30.0
 """Deno connects in some 20 ms; a machine that needs longer than this is stuck, not slow."""
@@ -104,9 +106,8 @@ class DenoProcess:
             reason = f"Deno was ended by {_signal_name(-code)}"
         else:
             reason = f"Deno exited with code {code}"
-        text = self._tail.decode("utf-8", "replace").strip()
-        last = text.splitlines()[-1].strip()[:300] if text else ""
-        return f"{reason} (it said: {last})" if last else reason
+        said = last_words(self._tail.decode("utf-8", "replace"))
+        return f"{reason} (it said: {said})" if said else reason
 
     async def _drain(self, stream: asyncio.StreamReader) -> None:
         while data := await stream.read(65536):
@@ -167,6 +168,13 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def last_words(text: str) -> str:
+    """The line that says why a process ended: V8's, which a stack trace follows, or the last."""
+    lines = [stripped for line in text.splitlines() if (stripped := line.strip("# \t"))]
+    telling = [line for line in lines if line.startswith(_FATAL)] or lines[-1:]
+    return telling[-1][:300] if telling else ""
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -235,6 +243,8 @@ async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
         write=(socket_path,),
         parent_pid=os.getpid(),
         report_fd=report_end,
+        mounts=[(mount.host, mount.writable) for mount in config.policy.mounts],
+        limits=resource_limits(config.policy.limits, cpus=os.cpu_count() or 1),
     )
     launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
     try:

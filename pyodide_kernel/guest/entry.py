@@ -263,6 +263,16 @@ def _patch_pyodide(host: PyodideHost) -> None:
     loop._system_exit_handler = lambda _code: None
 
 
+def _change_folder(path: str) -> None:
+    """Make it the current one; the home folder if it lies in a mount and is gone from the host."""
+    home = Path.home()
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        os.chdir(path)
+    except OSError:
+        os.chdir(home)
+
+
 def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Make the shell and connect it; what the worker may call, by name.
 
@@ -279,8 +289,7 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     sys.argv = ["", *options["argv"]]
     os.environ.clear()
     os.environ.update(options["env"])
-    Path(options["cwd"]).mkdir(parents=True, exist_ok=True)
-    os.chdir(options["cwd"])
+    _change_folder(options["cwd"])
     kernel.begin_session()
 
     def handle(msg_type: str, message_id: str, parent_id: str, body: Any, buffers: Any) -> None:

@@ -15,13 +15,14 @@ from fake_deno import Gate
 from wired import EXECUTE
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import ENVIRONMENT, HOME, boot_content, deno_bridge, guest_sources
+from pyodide_kernel.bridge.boot import ENVIRONMENT, boot_content, deno_bridge, guest_sources
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permissions
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.bridge.process import DataCallback, DenoProcess, launch
 from pyodide_kernel.bridge.protocol import Protocol, Role
 from pyodide_kernel.errors import DenoNotFoundError, RuntimeDamagedError
+from pyodide_kernel.policy import HOME, Policy
 
 START_S = 60
 
@@ -49,7 +50,7 @@ def test_boot_message_may_be_sent() -> None:
     assert content["worker"] == {"folder": "/opt/runtime"}
     assert content["permissions"] == worker_permissions(command)
     assert content["guest"]["cwd"] == HOME
-    assert content["guest"]["env"] == ENVIRONMENT
+    assert content["guest"]["env"] == {**ENVIRONMENT, "PWD": HOME}
 
 
 def test_environment_of_the_guest_is_none_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +79,7 @@ def make_bridge() -> object:
         pass
 
     return deno_bridge(
+        policy=Policy(),
         config=BridgeConfig(),
         on_message=ignore,
         on_ready=ignore,

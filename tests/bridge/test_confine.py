@@ -8,7 +8,7 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ def run(
     *,
     read: tuple[Path, ...] = (),
     write: tuple[Path, ...] = (),
+    mounts: Sequence[tuple[Path, bool]] = (),
     limits: Mapping[str, int] | None = None,
+    required: Sequence[str] | None = None,
 ) -> Outcome:
     """Run a program, confined."""
     binary = program(str(command[0]))
@@ -55,8 +57,11 @@ def run(
         write=write,
         parent_pid=os.getpid(),
         report_fd=report_end,
+        mounts=mounts,
         limits=limits,
     )
+    if required is not None:
+        confined["required"] = required
     launcher = [sys.executable, "-I", "-S", str(CONFINE), json.dumps(confined)]
     with os.fdopen(reading_end) as report:
         process = subprocess.Popen(
@@ -221,3 +226,104 @@ def test_system_files_are_libraries_that_exist() -> None:
     files = [Path(path) for path in system_files()]
     assert any(path.name == "libc.so.6" for path in files) or Path("/nix/store") in files
     assert all(path.is_absolute() for path in files)
+
+
+PYTHON = tuple(map(Path, {sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/etc"}))
+"""What an ordinary Python has to read."""
+
+
+def run_python(code: str, *arguments: Path, mounts: Sequence[tuple[Path, bool]]) -> str:
+    """What Python prints; the name of the error for each `attempt` of something."""
+    attempt = """
+import os, sys
+def attempt(function, *arguments):
+    try: function(*arguments)
+    except OSError as error: print(function.__name__, error.strerror)
+    else: print(function.__name__, "works")
+"""
+    outcome = run([sys.executable, "-c", attempt + code, *arguments], read=PYTHON, mounts=mounts)
+    need(outcome, "Landlock")
+    assert outcome.code == 0, outcome.errors
+    return outcome.output
+
+
+def test_mount_to_read_is_read_and_not_written(folder: Path) -> None:
+    code = """
+folder = sys.argv[1]
+print(open(folder + "/open").read(), end="")
+attempt(open, folder + "/new", "w")
+attempt(os.remove, folder + "/open")
+attempt(os.rename, folder + "/open", folder + "/moved")
+attempt(open, folder + "/../secret")
+"""
+    output = run_python(code, folder, mounts=[(folder, False)])
+    denied = ["open", "remove", "rename", "open"]
+    assert output.splitlines() == ["open", *(f"{name} Permission denied" for name in denied)]
+
+
+def test_mount_to_write_is_written_but_for_links_pipes_sockets_and_devices(folder: Path) -> None:
+    (folder / "inner").symlink_to("open")
+    code = """
+import socket
+folder = sys.argv[1]
+attempt(open, folder + "/new", "w")
+attempt(os.mkdir, folder + "/sub")
+attempt(os.rename, folder + "/new", folder + "/sub/moved")
+attempt(os.link, folder + "/sub/moved", folder + "/hard")
+attempt(os.remove, folder + "/hard")
+attempt(os.symlink, "open", folder + "/soft")
+attempt(os.rename, folder + "/inner", folder + "/sub/inner")
+attempt(os.mkfifo, folder + "/fifo")
+attempt(socket.socket(socket.AF_UNIX).bind, folder + "/socket")
+attempt(open, folder + "/link")
+"""
+    works, denied = "works", "Permission denied"
+    assert run_python(code, folder, mounts=[(folder, True)]).splitlines() == [
+        f"open {works}",
+        f"mkdir {works}",
+        f"rename {works}",
+        f"link {works}",
+        f"remove {works}",
+        f"symlink {denied}",
+        f"rename {denied}",
+        f"mkfifo {denied}",
+        f"bind {denied}",
+        f"open {denied}",
+    ]
+
+
+def test_mount_of_a_file_is_that_file_only(folder: Path) -> None:
+    (folder / "other").write_text("other", "utf-8")
+    code = """
+folder = sys.argv[1]
+attempt(open, folder + "/open", "a")
+attempt(open, folder + "/other")
+attempt(os.listdir, folder)
+"""
+    output = run_python(code, folder, mounts=[(folder / "open", True)])
+    assert output.splitlines() == [
+        "open works",
+        "open Permission denied",
+        "listdir Permission denied",
+    ]
+
+
+def test_mount_that_does_not_exist_any_more_is_left_out(folder: Path) -> None:
+    outcome = run(["cat", folder / "open"], mounts=[(folder / "gone", True), (folder, False)])
+    assert outcome.code == 0, outcome.errors
+
+
+def test_program_is_not_started_if_a_mount_has_become_a_link(folder: Path) -> None:
+    (folder / "swapped").symlink_to(folder.parent)
+    outcome = run(["echo", "started"], mounts=[(folder / "swapped", False)])
+    assert outcome.code == 1
+    assert outcome.output == ""
+    assert "the mounts need Landlock" in outcome.errors
+    assert "has become a link to" in outcome.errors
+
+
+def test_program_is_not_started_without_a_layer_that_it_requires() -> None:
+    outcome = run(["echo", "started"], required=["a moat"])
+    assert outcome.code == 1
+    assert outcome.output == ""
+    assert outcome.errors == "the mounts need a moat: not on this system\n"

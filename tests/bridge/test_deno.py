@@ -33,6 +33,8 @@ def test_command_line_is_exactly_the_allow_lists() -> None:
         "--no-lock",
         "--cached-only",
         "--unstable-worker-options",
+        "--v8-flags=--wasm-max-mem-pages=61035,--max-old-space-size=3814,"
+        "--stack-size=4000,--wasm-stack-switching-stack-size=4000",
         "--allow-net=unix:/tmp/folder/pipe",
         f"--allow-read={JS},/opt/runtime,/tmp/folder/pipe",
         "--allow-write=/tmp/folder/pipe",
