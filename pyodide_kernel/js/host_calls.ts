@@ -65,7 +65,10 @@ class HostCalls implements PathCalls {
     const { follow = false, follow_mount = true, parent = false } = options;
     const { node, ...found } = this.#walker.find(path, { follow, enter: follow_mount, parent });
     const there = node instanceof HostNode ? node.exists() : node !== undefined;
-    if (there && node) return { ...found, node };
+    if (there && node) {
+      if (!parent) this.#checkSlash(node, path, node.mode);
+      return { ...found, node };
+    }
     return options.noent_okay === true ? found : this.#system.fail(ERRNO.ENOENT);
   }
 
@@ -74,10 +77,7 @@ class HostCalls implements PathCalls {
     const node = this.#walker.find(path, last).node ?? this.#system.fail(ERRNO.ENOENT);
     const getattr = node.node_ops.getattr ?? this.#system.fail(ERRNO.EPERM);
     const attributes = getattr(node);
-    const isFolder = (attributes.mode & S_IFMT) === S_IFDIR;
-    if (node instanceof HostNode && path.endsWith("/") && !isFolder) {
-      this.#system.fail(ERRNO.ENOTDIR);
-    }
+    this.#checkSlash(node, path, attributes.mode);
     return attributes;
   }
 
@@ -108,9 +108,9 @@ class HostCalls implements PathCalls {
     if (!source && !target) return this.#former.rename(from, to);
     if (source?.isMountRoot) this.#system.fail(ERRNO.EBUSY);
     if (!source || source.place !== target?.place) return this.#system.fail(ERRNO.EXDEV);
-    if (endsInDots(from) || endsInDots(to)) this.#system.fail(ERRNO.EBUSY);
-    const isFolder = this.#isFolder(source, from);
-    if (to.endsWith("/") && !isFolder) this.#system.fail(ERRNO.ENOTDIR);
+    if (!/[^./]$/.test(from) || !/[^./]$/.test(to) || !source.place.writable) {
+      this.#checkRename(source, from, target, to);
+    }
     this.#checkRemovable(source);
     this.#checkRemovable(target);
     Deno.renameSync(source.host, target.host);
@@ -135,8 +135,10 @@ class HostCalls implements PathCalls {
     const node = this.#hostNode(path);
     if (node === undefined) return this.#former.symlink(target, path);
     this.#checkFree(node);
+    if (node.exists()) this.#system.fail(ERRNO.EEXIST);
+    this.#checkParent(node);
     // Deno makes links only for programs that may read and write everything.
-    return this.#system.fail(node.exists() ? ERRNO.EEXIST : ERRNO.EPERM);
+    return this.#system.fail(ERRNO.EPERM);
   }
 
   readdir(path: string): string[] {
@@ -182,6 +184,25 @@ class HostCalls implements PathCalls {
     if (node.isMountRoot) this.#system.fail(ERRNO.EEXIST);
     if (node.place.writable) return;
     this.#system.fail(node.exists() ? ERRNO.EEXIST : ERRNO.EROFS);
+  }
+
+  /** A slash at the end of a path asks for a folder. */
+  #checkSlash(node: FsNode, path: string, mode: number): void {
+    const asked = path.endsWith("/") && node instanceof HostNode;
+    if (asked && (mode & S_IFMT) !== S_IFDIR) this.#system.fail(ERRNO.ENOTDIR);
+  }
+
+  #checkParent(node: HostNode): void {
+    if ((node.parent.mode & S_IFMT) !== S_IFDIR) this.#system.fail(ERRNO.ENOTDIR);
+  }
+
+  /** What the host can't say: it never sees dots and slashes at the end, nor what may not change. */
+  #checkRename(source: HostNode, from: string, target: HostNode, to: string): void {
+    this.#checkParent(source);
+    this.#checkParent(target);
+    if (endsInDots(from) || endsInDots(to)) this.#system.fail(ERRNO.EBUSY);
+    const isFolder = this.#isFolder(source, from);
+    if (to.endsWith("/") && !isFolder) this.#system.fail(ERRNO.ENOTDIR);
   }
 
   /** Whether what is there, to be moved or removed, is a folder. */

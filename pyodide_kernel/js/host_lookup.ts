@@ -126,7 +126,9 @@ export class Walker {
       below = node.names.slice(0, -1);
     }
     const follow = last.follow || left.length > 0 || path.endsWith("/");
-    const node = new HostNode(this.#system, place, below, follow);
+    const isDot = names.at(-1) === "." && left.length === 0;
+    const node = new HostNode(this.#system, place, below, follow || isDot);
+    if (isDot && (node.mode & S_IFMT) !== S_IFDIR) this.#system.fail(ERRNO.ENOTDIR);
     return { path: node.guest, node };
   }
 
@@ -151,6 +153,23 @@ export function nodeAt(system: HostSystem, host: string): HostNode | undefined {
     return new HostNode(system, place, names, false);
   }
   return undefined;
+}
+
+/**
+ * The place where a file is made that nobody has: behind the link, if there is one that leads to
+ * nothing. Deno itself makes no file behind such a link. Throws an ErrnoError, or what Deno throws.
+ */
+export function placeToCreate(system: HostSystem, named: HostNode): HostNode {
+  let node = named.withoutFollowing();
+  for (let links = 0; links <= MOST_LINKS; links++) {
+    if (node.find()?.isSymlink !== true) return node;
+    const link = Deno.readLinkSync(node.host);
+    const target = link.startsWith("/") ? link : `${parentOf(node.host)}/${link}`;
+    const folder = Deno.realPathSync(`${parentOf(target)}/`);
+    const host = `${folder === "/" ? "" : folder}${target.slice(target.lastIndexOf("/"))}`;
+    node = nodeAt(system, host) ?? system.fail(ERRNO.EACCES);
+  }
+  return system.fail(ERRNO.ELOOP);
 }
 
 function pathOf(steps: readonly Pick<Step, "name">[]): string {

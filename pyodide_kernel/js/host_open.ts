@@ -17,6 +17,7 @@ import {
   S_IFREG,
 } from "./emscripten.ts";
 import { ERRNO } from "./errno.ts";
+import { placeToCreate } from "./host_lookup.ts";
 import { type HostNode, type HostSystem, modeOf } from "./host_node.ts";
 import { OpenFile } from "./host_streams.ts";
 
@@ -28,13 +29,15 @@ const O_ACCMODE = O_WRONLY | O_RDWR;
  */
 export function openHostFile(
   system: HostSystem,
-  node: HostNode,
+  named: HostNode,
   flags: number,
   mode: number,
   endsWithSlash: boolean,
 ): FsStream {
   const exclusive = (flags & O_CREAT) !== 0 && (flags & O_EXCL) !== 0;
-  const info = (exclusive ? node.withoutFollowing() : node).find();
+  const info = (exclusive ? named.withoutFollowing() : named).find();
+  const creates = info === undefined && (flags & O_CREAT) !== 0 && !exclusive;
+  const node = creates ? placeToCreate(system, named) : named;
   const type = info && modeOf(info) & S_IFMT;
   const errno = refusal(type, flags, node.place.writable, endsWithSlash);
   if (errno !== 0) system.fail(errno);
@@ -69,6 +72,7 @@ export function refusal(
 ): number {
   const writes = (flags & (O_ACCMODE | O_TRUNC)) !== 0;
   const creates = (flags & O_CREAT) !== 0;
+  if (creates && (flags & O_DIRECTORY) !== 0) return ERRNO.EINVAL;
   if (creates && endsWithSlash && type !== S_IFDIR) return ERRNO.EISDIR;
   if (type === undefined) {
     if (!creates) return ERRNO.ENOENT;

@@ -35,6 +35,7 @@ Deno.test("refusal() names what is wrong with the place", () => {
   assert.equal(refusal(S_IFDIR, O_WRONLY, true, false), ERRNO.EISDIR);
   assert.equal(refusal(S_IFDIR, O_CREAT, true, false), ERRNO.EISDIR);
   assert.equal(refusal(S_IFREG, O_DIRECTORY, true, false), ERRNO.ENOTDIR);
+  assert.equal(refusal(undefined, O_DIRECTORY | O_CREAT, true, false), ERRNO.EINVAL);
   assert.equal(refusal(S_IFREG, 0, true, true), ERRNO.ENOTDIR);
   assert.equal(refusal(undefined, NEW, true, true), ERRNO.EISDIR);
   assert.equal(refusal(S_IFLNK, 0, true, false), ERRNO.ELOOP);
