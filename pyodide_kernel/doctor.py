@@ -142,11 +142,10 @@ def _runtime() -> str:
 
 
 def _writable(kind: Literal["cache", "data"]) -> str:
-    import platformdirs
+    from pyodide_kernel.folders import user_folder
 
-    find = platformdirs.user_cache_dir if kind == "cache" else platformdirs.user_data_dir
     variable = f"XDG_{kind.upper()}_HOME"
-    folder = Path(find("pyodide-kernel", appauthor=False))
+    folder = user_folder(kind)
     try:
         if not folder.is_absolute():
             raise OSError(0, "there is no home folder")

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
 from IPython.core.history import HistoryAccessor
 from IPython.core.inputtransformer2 import TransformerManager
 
 from pyodide_kernel.content import HistoryQuery
+from pyodide_kernel.folders import user_folder
 
 MEMORY: Final = ":memory:"
 DEFAULT_TAIL: Final = 10
@@ -42,14 +42,7 @@ def history_path(setting: str) -> Path | None:
     """
     if setting == MEMORY:
         return None
-    return Path(setting).absolute() if setting else _data_folder() / "history.sqlite"
-
-
-def _data_folder() -> Path:
-    try:
-        return Path(platformdirs.user_data_dir("pyodide-kernel", appauthor=False))
-    except RuntimeError:  # no HOME, and a user whom the system does not know
-        return Path()
+    return Path(setting).absolute() if setting else user_folder("data") / "history.sqlite"
 
 
 class History:

@@ -10,12 +10,12 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
 from jupyter_core.paths import jupyter_config_path, jupyter_path, jupyter_runtime_dir
 
 from pyodide_kernel.bridge.confinement import landlock_problem
 from pyodide_kernel.bridge.deno import find_deno
 from pyodide_kernel.errors import DenoNotFoundError
+from pyodide_kernel.folders import user_folder
 from pyodide_kernel.mounts import Kind, Place
 from pyodide_kernel.policy import Surroundings
 from pyodide_kernel.runtime import runtime_dir
@@ -83,9 +83,8 @@ def _places(connection_file: Path | None, history: Path | None) -> Iterator[Plac
         yield place("the history of your cells", history, secret=True)
     yield place("the kernel's runtime", runtime_dir())
     yield place("the kernel's code", Path(__file__).parent)
-    yield place(
-        "the kernel's cache", platformdirs.user_cache_dir("pyodide-kernel", appauthor=False)
-    )
+    if (cache := user_folder("cache")).is_absolute():
+        yield place("the kernel's cache", cache)
     for folder in jupyter_path("kernels"):
         yield place("a folder of Jupyter's kernels", folder)
     for folder in jupyter_config_path():
