@@ -224,7 +224,7 @@ function guestFrame(data: Record<string, unknown>): Frame<GuestType> | undefined
   const buffers = [...data.buffers]; // without the holes that `every` skips
   if (!buffers.every(isBytes)) return undefined;
   const frame = { msg_type: msg_type as GuestType, id, parent_id, body, buffers };
-  const size = frameCost(frame);
+  const size = frameCost(frame) - FRAME_COST_BYTES;
   if (size > MAX_MESSAGE_BYTES || buffers.length * 12 > MAX_HEADER_BYTES) return undefined;
   return frame;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { frameCost } from "../../pyodide_kernel/js/broker.ts";
+import { Broker, frameCost } from "../../pyodide_kernel/js/broker.ts";
 import { encodeBody, type Frame } from "../../pyodide_kernel/js/framing.ts";
 import {
   BROKER_TYPES,
@@ -8,12 +8,14 @@ import {
   GUEST_TYPES,
   HOST_TYPES,
   MAX_BUFFERS,
+  MAX_MESSAGE_BYTES,
   PROTOCOL_VERSION,
   REPLIES,
   WORKER_BOUND_TYPES,
 } from "../../pyodide_kernel/js/messages.ts";
+import type { PipeWriter } from "../../pyodide_kernel/js/pipe_writer.ts";
 import { IN_FLIGHT } from "../../pyodide_kernel/js/shared_cells.ts";
-import { Fixture, woken } from "./fake_worker.ts";
+import { FakeWorker, Fixture, woken } from "./fake_worker.ts";
 
 const OK = { status: "ok", execution_count: 1 };
 
@@ -232,4 +234,25 @@ Deno.test("Broker gives credit back when the pipe has taken a frame, and not bef
   assert.deepEqual(await fixture.heardTypes(), ["stream", "stream"]);
   assert.equal(cells[IN_FLIGHT], 0);
   assert.equal(await woken(waiting), "ok");
+});
+
+Deno.test("Broker passes on a message of the limit, which the guest may send", () => {
+  const sizes: number[] = [];
+  const writer = {
+    write(chunks: readonly Uint8Array[]): void {
+      sizes.push(chunks.slice(1).reduce((sum, chunk) => sum + chunk.length, 0));
+    },
+  };
+  const worker = new FakeWorker();
+  const broker = new Broker(
+    writer as unknown as PipeWriter,
+    () => worker as unknown as Worker,
+  );
+  const body = encodeBody({ worker: {}, permissions: {}, guest: {} });
+  broker.handle({ msg_type: "boot", id: "", parent_id: "", body, buffers: [] });
+  // Not through the structured clone, which would touch all of the memory.
+  const most = new Uint8Array(MAX_MESSAGE_BYTES - GOOD.body.length);
+  worker.onmessage({ data: { ...GOOD, buffers: [most] } });
+  worker.onmessage({ data: { ...GOOD, buffers: [most, new Uint8Array(1)] } });
+  assert.deepEqual(sizes, [MAX_MESSAGE_BYTES]);
 });
