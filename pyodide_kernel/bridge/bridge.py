@@ -96,7 +96,7 @@ class Bridge:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
         self._life: Life | None = None
-        self._waiting: dict[str, _Request] = {}
+        self._waiting: list[_Request] = []
         """Requests that no interpreter has seen yet."""
         self._running: dict[str, _Request] = {}
         """Requests that the present interpreter works on."""
@@ -264,7 +264,7 @@ class Bridge:
         return True
 
     def _fail_all(self, error: PyodideKernelError) -> None:
-        for request in [*self._running.values(), *self._waiting.values()]:
+        for request in [*self._running.values(), *self._waiting]:
             _fail(request, error)
         self._running.clear()
         self._waiting.clear()
@@ -277,7 +277,7 @@ class Bridge:
         elif self._life is not None and self._life.ready:
             self._start_request(request)
         else:
-            self._waiting[request.message.id] = request
+            self._waiting.append(request)
 
     def _start_request(self, request: _Request) -> None:
         assert self._life is not None
@@ -316,8 +316,8 @@ class Bridge:
         self._life.interrupt(cause=overtime.cause)
 
     def _interrupt(self) -> None:
-        for request_id, request in list(self._waiting.items()):
-            del self._waiting[request_id]
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
             _fail(request, StartInterruptedError("interrupted before the interpreter was ready"))
         if self._life is not None and self._running:
             self._life.interrupt()
@@ -334,8 +334,8 @@ class Bridge:
 
     def _ready(self, message: Message) -> None:
         self._notify(self._on_ready, message)
-        waiting, self._waiting = self._waiting, {}
-        for request in waiting.values():
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
             self._start_request(request)
 
     def _receive(self, message: Message) -> None:

@@ -227,3 +227,20 @@ def test_pid_is_that_of_the_process(start_bridge: StartBridge) -> None:
     assert harness.bridge.pid() == 4711
     harness.close()
     assert harness.bridge.pid() is None
+
+
+def test_second_request_of_the_same_id_fails_alone(start_bridge: StartBridge) -> None:
+    asked = Gate()
+
+    async def script(deno: FakeDeno) -> None:
+        await asked.opened()
+        await deno.get_ready()
+        deno.reply(await deno.hear("execute_request"))
+
+    harness = start_bridge(script)
+    _, first = harness.bridge.request("execute_request", EXECUTE, id="mine")
+    _, second = harness.bridge.request("execute_request", EXECUTE, id="mine")
+    asked.open()
+    assert first.result(PATIENCE_S).parent_id == "mine"
+    with pytest.raises(LocalProtocolError, match="fresh id"):
+        second.result(PATIENCE_S)
