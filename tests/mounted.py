@@ -4,62 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge import process
 from pyodide_kernel.bridge.boot import boot_content
 from pyodide_kernel.bridge.bridge import Bridge, Death
-from pyodide_kernel.bridge.confinement import confinement
-from pyodide_kernel.bridge.deno import DenoCommand, command, find_deno
+from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.bridge.process import launch
+from pyodide_kernel.mounts import Mount
+from pyodide_kernel.policy import Policy
 
 TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A folder or file of the host, seen in the guest."""
-
-    host: Path
-    name: str
-    writable: bool = True
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """As the boot message has it."""
-        return {
-            "host": str(self.host),
-            "guest": f"/mnt/{self.name}",
-            "writable": self.writable,
-            "file": self.host.is_file(),
-        }
 
 
 class MountedGuest:
     """One interpreter and what it says."""
 
-    def __init__(self, mounts: list[Mount]) -> None:
+    def __init__(self, mounts: tuple[Mount, ...]) -> None:
         self.deaths: list[Death] = []
         self._texts: list[str] = []
-        command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir())
-        boot = boot_content(command)
-        boot["guest"] |= {"mounts": [mount.content for mount in mounts]}
-        boot["permissions"] |= {
-            "read": [*boot["permissions"]["read"], *(str(mount.host) for mount in mounts)],
-            "write": [str(mount.host) for mount in mounts if mount.writable] or False,
-        }
+        policy = Policy(mounts=mounts)
+        command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir(), policy=policy)
         self.bridge = Bridge(
             launch=partial(launch, command),
-            config=BridgeConfig(boot=boot),
+            config=BridgeConfig(boot=boot_content(command)),
             on_message=self._note,
             on_ready=lambda _: None,
             on_death=self.deaths.append,
@@ -133,11 +106,11 @@ def mounted_world(base: Path) -> Iterator[World]:
     for name in ("rw", "ro", "outside", "twin"):
         (base / name).mkdir()
     (base / "single.txt").write_text("single")
-    mounts = [
-        Mount(host=base / "rw", name="rw"),
-        Mount(host=base / "ro", name="ro", writable=False),
-        Mount(host=base / "single.txt", name="single.txt"),
-    ]
+    mounts = (
+        Mount(host=base / "rw", guest="/mnt/rw", writable=True),
+        Mount(host=base / "ro", guest="/mnt/ro", writable=False),
+        Mount(host=base / "single.txt", guest="/mnt/single.txt", writable=True, file=True),
+    )
     with mounted_guest(*mounts) as guest:
         guest.run("alive = True")
         world = World(guest, base)
@@ -148,29 +121,9 @@ def mounted_world(base: Path) -> Iterator[World]:
 
 @contextlib.contextmanager
 def mounted_guest(*mounts: Mount) -> Iterator[MountedGuest]:
-    """An interpreter that sees `mounts`; the same lists for Deno and for the operating system."""
-    read = tuple(mount.host for mount in mounts if not mount.writable)
-    write = tuple(mount.host for mount in mounts if mount.writable)
-
-    def arguments_with_mounts(config: DenoCommand, socket_path: Path) -> list[str]:
-        arguments = command(config, socket_path)
-        for index, argument in enumerate(arguments):
-            if argument.startswith("--allow-read="):
-                arguments[index] = ",".join([argument, *map(str, read + write)])
-            if argument.startswith("--allow-write="):
-                arguments[index] = ",".join([argument, *map(str, write)])
-        return arguments
-
-    def confined(**options: Any) -> Mapping[str, Any]:
-        return confinement(
-            **{**options, "read": options["read"] + read, "write": options["write"] + write}
-        )
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "command", arguments_with_mounts)
-        patch.setattr(process, "confinement", confined)
-        guest = MountedGuest(list(mounts))
-        try:
-            yield guest
-        finally:
-            guest.bridge.close()
+    """An interpreter that sees `mounts`."""
+    guest = MountedGuest(mounts)
+    try:
+        yield guest
+    finally:
+        guest.bridge.close()

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.deno
 NAMES = ("a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "link", "way", "way/a", "way/b")
 ODD = ("a/", "d/", "d/.", "./b", "d/../a", "way/../a", "d/e/../b", "d//a", "link/", ".")
 paths = st.sampled_from(NAMES) | st.sampled_from(NAMES + ODD)
+movable = paths.filter(lambda path: path.rstrip("/") not in ("link", "way"))  # links stay
 modes = st.sampled_from(("r", "w", "a", "x", "r+", "w+", "a+", "x+"))
 flags = st.lists(
     st.sampled_from(("CREAT", "EXCL", "TRUNC", "APPEND", "DIRECTORY", "NOFOLLOW")), max_size=3
@@ -38,7 +39,7 @@ operations = st.one_of(
     expression("os.{name}(at({path!r}))", path=paths, name=st.sampled_from(
         ("mkdir", "makedirs", "rmdir", "unlink", "readlink")
     )),
-    expression("os.{name}(at({one!r}), at({two!r}))", one=paths, two=paths,
+    expression("os.{name}(at({one!r}), at({two!r}))", one=movable, two=paths,
                name=st.sampled_from(("rename", "replace"))),
     expression("sorted(os.listdir(at({path!r})))", path=paths),
     expression("described(os.{name}(at({path!r})))", path=paths,

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from file_operations import OPERATIONS, PRELUDE, furnish, tree
-from mounted import Mount, World, mounted_guest
+from mounted import World, mounted_guest
+
+from pyodide_kernel.mounts import Mount
 
 pytestmark = pytest.mark.deno
 
@@ -306,7 +308,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_an_error_and_no_more(small_disk: Path) -> None:
-    with mounted_guest(Mount(host=small_disk, name="small")) as guest:
+    with mounted_guest(Mount(host=small_disk, guest="/mnt/small", writable=True)) as guest:
         assert "OSError ENOSPC 1048576" in guest.run("""
 import errno, os
 try:
