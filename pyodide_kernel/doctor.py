@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
@@ -17,6 +17,7 @@ from typing import Final, Literal
 from pyodide_kernel import __version__, runtime
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.options import OneLineParser, from_environment
+from pyodide_kernel.policy import Grants, Policy, explain, make_policy
 
 CELL_TIMEOUT_S: Final = 120.0
 """As long as the bridge waits for an interpreter to come up."""
@@ -59,6 +60,7 @@ def findings() -> Iterator[Finding]:
     yield Finding(name="Python", ok=True, detail=f"{sys.version.split()[0]} at {sys.executable}")
     yield _check("packages", _packages)
     yield _check("settings", _settings)
+    yield _check("sandbox", _sandbox)
     yield _check("kernelspec", _kernelspec)
     deno = _check("Deno", _deno)
     yield deno
@@ -97,6 +99,22 @@ def _packages() -> str:
 def _settings() -> str:
     names = [name for name, _ in from_environment(os.environ)]
     return f"from the environment: {', '.join(names)}" if names else "none in the environment"
+
+
+def _sandbox() -> str:
+    """What a kernel that is started in this folder and environment could touch."""
+    policy = _policy()
+    return "; ".join([*explain(policy), *policy.notices])
+
+
+def _policy() -> Policy:
+    from pyodide_kernel.surroundings import look_around
+
+    settings = {trait.partition(".")[2]: value for trait, value in from_environment(os.environ)}
+    grants = {
+        field.name: settings[field.name] for field in fields(Grants) if field.name in settings
+    }
+    return make_policy(Grants(**grants), look_around())
 
 
 def _kernelspec() -> str:
@@ -164,13 +182,12 @@ def _test_cell() -> str:
     from pyodide_kernel.bridge.boot import deno_bridge
     from pyodide_kernel.bridge.bridge import Death
     from pyodide_kernel.bridge.life import BridgeConfig
-    from pyodide_kernel.policy import Policy
 
     started = time.monotonic()
     ready = threading.Event()
     death: list[Death] = []
     bridge = deno_bridge(
-        policy=Policy(),
+        policy=_policy(),
         config=BridgeConfig(),
         on_message=lambda message: None,
         on_ready=lambda message: ready.set(),
@@ -182,10 +199,12 @@ def _test_cell() -> str:
     try:
         _, reply = bridge.request("execute_request", cell | {"user_expressions": {}})
         status = reply.result(timeout=CELL_TIMEOUT_S).content["status"]
+        layers = "; ".join(f"{name}: {state}" for name, state in bridge.layers().items())
     except TimeoutError:
         raise PyodideKernelError(f"no answer within {CELL_TIMEOUT_S:.0f} s") from None
     finally:
         bridge.close()
     if status != "ok":
         raise PyodideKernelError(f"1+1 ended with status {status!r}")
-    return f"1+1 ran {time.monotonic() - started:.2f} s after the start of the interpreter"
+    took = time.monotonic() - started
+    return f"1+1 ran {took:.2f} s after the start of the interpreter; {layers or 'no layers'}"

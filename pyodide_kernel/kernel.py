@@ -41,7 +41,7 @@ from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.history import History, history_path
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
-from pyodide_kernel.limits import LEAST_MEMORY, LEAST_OPEN_FILES, Limits
+from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import Grants, Policy, make_policy
@@ -87,10 +87,10 @@ class PyodideKernel(Kernel):
     )
     allow_env = List(Unicode(), help="Environment variables that code gets.").tag(config=True)
     memory_limit = Integer(
-        Limits().memory_bytes, min=LEAST_MEMORY, help="Bytes of memory that code may use."
+        DEFAULTS.memory_bytes, min=LEAST_MEMORY, help="Bytes of memory that code may use."
     ).tag(config=True)
     open_files = Integer(
-        Limits().open_files,
+        DEFAULTS.open_files,
         min=LEAST_OPEN_FILES,
         help="Files that the interpreter may have open, its own included.",
     ).tag(config=True)
@@ -157,11 +157,9 @@ class PyodideKernel(Kernel):
             mount=tuple(self.mount),
             cwd=self.cwd,
             allow_env=tuple(self.allow_env),
-            limits=Limits(
-                memory_bytes=self.memory_limit,
-                open_files=self.open_files,
-                cell_timeout_s=self.cell_timeout,
-            ),
+            memory_limit=self.memory_limit,
+            open_files=self.open_files,
+            cell_timeout=self.cell_timeout,
         )
         surroundings = self.look_around(
             connection_file=getattr(self.parent, "abs_connection_file", None),

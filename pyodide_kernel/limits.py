@@ -44,6 +44,9 @@ class Limits:
     """Time that one cell may take; 0: any."""
 
 
+DEFAULTS: Final = Limits()
+
+
 def v8_flags(limits: Limits) -> list[str]:
     """The limits that V8 keeps, with an error that Python or JavaScript can handle."""
     return [

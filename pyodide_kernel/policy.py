@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pyodide_kernel.errors import ConfigurationError
-from pyodide_kernel.limits import Limits, format_size
+from pyodide_kernel.limits import DEFAULTS, Limits, format_size
 from pyodide_kernel.mounts import (
     FORM,
     Disk,
@@ -34,12 +34,14 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grants:
-    """The settings that a policy is made of, as their traits hold them."""
+    """The settings that a policy is made of; each is the value of the trait of that name."""
 
     mount: Sequence[str] = ()
     cwd: bool = True
     allow_env: Sequence[str] = ()
-    limits: Limits = field(default_factory=Limits)
+    memory_limit: int = DEFAULTS.memory_bytes
+    open_files: int = DEFAULTS.open_files
+    cell_timeout: float = DEFAULTS.cell_timeout_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Policy:
     """Working directory of the guest."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the host that the guest gets."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = DEFAULTS
     notices: tuple[str, ...] = ()
     """What the user should know, each a line for the log."""
 
@@ -121,7 +123,11 @@ def make_policy(grants: Grants, surroundings: Surroundings) -> Policy:
         mounts=mounts,
         cwd=cwd or HOME,
         env=_variables(grants.allow_env, surroundings.environ),
-        limits=grants.limits,
+        limits=Limits(
+            memory_bytes=grants.memory_limit,
+            open_files=grants.open_files,
+            cell_timeout_s=grants.cell_timeout,
+        ),
         notices=tuple(notices),
     )
 

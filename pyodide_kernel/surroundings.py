@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import jupyter_core
 from jupyter_core.paths import jupyter_config_path, jupyter_path, jupyter_runtime_dir
 
 from pyodide_kernel.bridge.confinement import landlock_problem
-from pyodide_kernel.bridge.deno import find_deno
-from pyodide_kernel.errors import DenoNotFoundError
 from pyodide_kernel.folders import user_folder
 from pyodide_kernel.mounts import Kind, Place
 from pyodide_kernel.policy import Surroundings
@@ -79,7 +78,7 @@ def _places(connection_file: Path | None, history: Path | None) -> Iterator[Plac
     yield place("Jupyter's runtime folder", jupyter_runtime_dir(), secret=True)
     if connection_file is not None:
         yield place("the kernel's connection file", connection_file, secret=True)
-    if history is not None:
+    if history is not None and history.is_absolute():
         yield place("the history of your cells", history, secret=True)
     yield place("the kernel's runtime", runtime_dir())
     yield place("the kernel's code", Path(__file__).parent)
@@ -89,10 +88,10 @@ def _places(connection_file: Path | None, history: Path | None) -> Iterator[Plac
         yield place("a folder of Jupyter's kernels", folder)
     for folder in jupyter_config_path():
         yield place("Jupyter's configuration", folder)
-    yield place("the programs of this kernel's Python", sysconfig.get_path("scripts"))
+    yield place("the Python library of this kernel", Path(os.__file__).parent)
+    yield place("the packages of this kernel", Path(jupyter_core.__file__).parents[1])
     if sys.executable:
         yield place("the Python of this kernel", sys.executable)
-    yield place("the Python library of this kernel", Path(os.__file__).parent)
-    yield place("the packages of this kernel", sysconfig.get_path("purelib"))
-    with contextlib.suppress(DenoNotFoundError):
-        yield place("Deno", find_deno())
+        yield place("the programs of this kernel's Python", Path(sys.executable).parent)
+    if deno := shutil.which("deno"):  # the package's is among the programs
+        yield place("Deno", deno)

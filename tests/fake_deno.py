@@ -62,6 +62,7 @@ class FakeDeno:
         self._end: asyncio.Future[str] = self._loop.create_future()
         self._script: asyncio.Task[None] | None = None
         self._pings: asyncio.Queue[Message] = asyncio.Queue()
+        self.layers: Mapping[str, str] = {}
         self.answers_pings = True
         self.heard: list[str] = []
         """Types of what was written to it, but for pings."""

@@ -36,6 +36,7 @@ class FakeWorker:
         self.count = 1
         self.comms: asyncio.Queue[Message] = asyncio.Queue()
         self.pid: int | None = None
+        self.layers: Mapping[str, str] = {}
         self.spawn(self._serve())
         self._loop.call_soon(self.send, "hello", {"protocol_version": PROTOCOL_VERSION})
 

@@ -73,6 +73,19 @@ def test_a_malformed_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PYODIDE_KERNEL_OUTPUT_LIMIT" in finding.detail
 
 
+def test_the_sandbox_is_that_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYODIDE_KERNEL_MEMORY_LIMIT", "500MB")
+    monkeypatch.setenv("PYODIDE_KERNEL_CWD", "0")
+    assert "memory: 500 MB" in findings()["sandbox"].detail
+    assert "files of the host: none" in findings()["sandbox"].detail
+    monkeypatch.setenv("PYODIDE_KERNEL_MOUNT", "/proc")
+    finding = findings()["sandbox"]
+    assert not finding.ok
+    assert "/proc" in finding.detail
+
+
 def test_a_missing_kernelspec_is_named_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

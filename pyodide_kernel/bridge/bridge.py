@@ -178,6 +178,11 @@ class Bridge:
         life = self._life
         return life.pipe.pid if life is not None and life.pipe is not None else None
 
+    def layers(self) -> Mapping[str, str]:
+        """What the operating system enforces on Deno: layers by name, `active…` or why not."""
+        life = self._life
+        return life.pipe.layers if life is not None and life.pipe is not None else {}
+
     def close(self, *, timeout_s: float = _CLOSE_TIMEOUT_S) -> None:
         """Kill the interpreter, reap its process and end the thread. May be repeated.
 

@@ -47,6 +47,10 @@ class Pipe(Protocol):
     def pid(self) -> int | None:
         """Process id, if there is a process."""
 
+    @property
+    def layers(self) -> Mapping[str, str]:
+        """What the operating system enforces: layers by name, `active…` or why not."""
+
 
 DataCallback = Callable[[bytes], None]
 
@@ -58,7 +62,6 @@ class DenoProcess:
         self._process = process
         self._report = report
         self.layers: Mapping[str, str] = {}
-        """What the operating system enforces: layers by name, `active…` or why not."""
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
         self._tail = bytearray()
