@@ -36,7 +36,8 @@ BRIDGE = f"{OURS}.bridge.*"
 MESSAGES = f"{OURS}.bridge.messages"
 POLICY, MOUNTS, LIMITS = (f"{OURS}.{name}" for name in ("policy", "mounts", "limits"))
 LIBRARIES = (
-    *("ipykernel", "ipykernel.*", "jupyter_client", "jupyter_client.*", "jupyter_core.*"),
+    *("ipykernel", "ipykernel.*", "jupyter_client", "jupyter_client.*"),
+    *("jupyter_core", "jupyter_core.*"),
     *("traitlets", "traitlets.*", "tornado.*", "zmq", "zmq.*", "psutil", "platformdirs"),
 )
 
