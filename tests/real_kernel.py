@@ -127,6 +127,22 @@ class RealKernel:
             if ours and message["msg_type"] == "execute_input":
                 return
 
+    def wait_until_ready(self) -> None:
+        """Block until the host answers and the client hears it on iopub.
+
+        The client's wait_for_ready does not wait for the second, and what is published before the
+        socket has connected is lost.
+        """
+        self.client.wait_for_ready(timeout=TIMEOUT_S)
+        heard = False
+        while not heard:
+            asked = self.client.kernel_info()
+            self._reply(asked, TIMEOUT_S)
+            with contextlib.suppress(queue.Empty):
+                while not heard:
+                    message = self.client.get_iopub_msg(timeout=0.5)
+                    heard = message["parent_header"].get("msg_id") == asked
+
     def run(self, code: str, *, timeout_s: float = TIMEOUT_S) -> Cell:
         """Run a cell to its end."""
         return self.finish(self.start(code), timeout_s=timeout_s)
@@ -182,8 +198,9 @@ def real_kernel(
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=TIMEOUT_S)
-        yield RealKernel(manager, client)
+        kernel = RealKernel(manager, client)
+        kernel.wait_until_ready()
+        yield kernel
     finally:
         client.stop_channels()
         if manager.has_kernel:

@@ -171,7 +171,7 @@ def test_a_second_interrupt_does_not_wait_for_the_grace_time(
 def test_an_interrupt_before_the_interpreter_is_ready_ends_the_cell(tmp_path: Path) -> None:
     with real_kernel(tmp_path) as kernel:
         kernel.manager.restart_kernel()
-        kernel.client.wait_for_ready(timeout=60)  # the host answers; Pyodide still boots
+        kernel.wait_until_ready()  # the host answers; Pyodide still boots
         msg_id = kernel.start("import time\ntime.sleep(60)")
         kernel.wait_for_input(msg_id)
         assert interrupted(kernel, msg_id).ename == "KeyboardInterrupt"

@@ -148,7 +148,7 @@ def test_fifty_restarts_in_a_row_leave_one_kernel(tmp_path: Path) -> None:
         for _ in range(50):
             seen += kernel.tree()
             kernel.manager.restart_kernel()
-            kernel.client.wait_for_ready(timeout=60)
+            kernel.wait_until_ready()
             assert kernel.run("'kept' in dir()").result == "False"
             assert kernel.run("kept = 1").status == "ok"
         _, alive = psutil.wait_procs(seen, timeout=10)
