@@ -128,6 +128,7 @@ def test_a_cell_asks_in_a_box_and_the_stop_button_ends_another(lab: Lab, place: 
     expect(lab.outputs(1)).to_have_text("started")
     lab.press("Interrupt the kernel")
     expect(lab.outputs(1).last).to_contain_text("KeyboardInterrupt")
+    lab.expect_done(1, 2)
     lab.screenshot("interrupted")
 
     lab.run(2)
