@@ -90,6 +90,10 @@ class Policy:
         """Those of them that may be changed."""
         return tuple(mount.host for mount in self.mounts if mount.writable)
 
+    def shows(self, path: Path) -> bool:
+        """Whether a path of the host lies in a mount."""
+        return any(path.is_relative_to(host) for host in self.readable)
+
 
 def read_variable_name(text: str) -> str:
     """The name of an environment variable. Raises ValueError if it is none."""

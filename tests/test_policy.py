@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,11 +137,23 @@ def test_links_are_followed_when_the_policy_is_made() -> None:
 
 def test_deno_may_read_all_mounts_and_write_the_writable_ones() -> None:
     arguments = command(CONFIG, Path("/tmp/x/pipe"))
-    assert (
-        "--allow-read=/opt,/opt/runtime,/tmp/x/pipe,/home/ann/work,/srv/t.csv,/srv/out" in arguments
-    )
+    *_, main, socket, fence = arguments
+    assert (main, socket) == ("/opt/main.ts", "/tmp/x/pipe")
+    read = f"/opt,/opt/runtime,/tmp/x/pipe,{fence},/home/ann/work,/srv/t.csv,/srv/out"
+    assert f"--allow-read={read}" in arguments
     assert "--allow-write=/tmp/x/pipe,/srv/out" in arguments
     assert not any(argument.startswith(("-A", "--allow-all")) for argument in arguments)
+
+
+def test_with_mounts_the_broker_is_given_a_file_to_prove_that_landlock_refuses_it() -> None:
+    fence = Path(command(CONFIG, Path("/tmp/x/pipe"))[-1])
+    assert fence.is_file()
+    assert not POLICY.shows(fence)
+    around = Mount(host=fence.parent, guest="/mnt/x", writable=False)
+    for policy in (Policy(), Policy(mounts=(around,))):
+        arguments = command(replace(CONFIG, policy=policy), Path("/tmp/x/pipe"))
+        assert arguments[-1] == "/tmp/x/pipe"
+        assert str(fence) not in " ".join(arguments)
 
 
 def test_the_worker_may_read_the_runtime_and_all_mounts_and_write_the_writable_ones() -> None:

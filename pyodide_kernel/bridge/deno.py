@@ -19,6 +19,10 @@ from pyodide_kernel.policy import Policy
 MINIMUM_DENO: Final = (2, 9)
 _PACKAGE: Final = Path(__file__).parents[1]
 MAIN: Final = _PACKAGE / "js" / "main.ts"
+
+_FENCE: Final = Path(__file__).resolve()
+"""A file that Deno lets the broker read and Landlock does not; the broker tries (self_check.ts)."""
+
 _INSTALL: Final = "install it with: pip install 'deno>=2.9,<3'"
 
 
@@ -98,7 +102,8 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
     Raises WorkerStartError if a path can't be told to Deno.
     """
     policy = config.policy
-    paths = (config.main.parent, config.runtime, socket_path, *policy.readable)
+    fence = [_FENCE] if policy.needs_landlock and not policy.shows(_FENCE) else []
+    paths = (config.main.parent, config.runtime, socket_path, *fence, *policy.readable)
     for path in paths:
         if "," in str(path):
             # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
@@ -124,6 +129,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
         f"--allow-write={writable}",
         str(config.main),
         str(socket_path),
+        *map(str, fence),
     ]
 
 

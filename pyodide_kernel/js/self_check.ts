@@ -1,6 +1,6 @@
 /**
- * Proof that the fence stands, before any code of the user runs: the worker tries what its
- * permissions must refuse.
+ * Proof that both fences stand, before any code of the user runs: the worker tries what its
+ * permissions must refuse, the broker what the operating system must.
  */
 
 /** What must be refused, by the name under which it is reported. */
@@ -19,6 +19,17 @@ export async function checkFence(attempts: Attempts = ATTEMPTS): Promise<void> {
       throw new Error(`The self-check failed: ${name} was not refused, so no code is run`);
     }
   }
+}
+
+/** Throws unless the operating system refuses to open a file that Deno would let us open. */
+export function checkSystemFence(path: string): void {
+  try {
+    Deno.openSync(path).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return;
+    throw new Error(`The self-check failed: ${error}`);
+  }
+  throw new Error(`The self-check failed: Landlock let ${path} be read, so no code is run`);
 }
 
 async function isRefused(attempt: () => unknown): Promise<boolean> {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { checkFence } from "../../pyodide_kernel/js/self_check.ts";
+import { checkFence, checkSystemFence } from "../../pyodide_kernel/js/self_check.ts";
 
 const denied = { read: false, net: false } as const;
 
@@ -28,4 +28,20 @@ Deno.test({
     };
     return assert.rejects(checkFence(attempts), /connecting was not refused/);
   },
+});
+
+Deno.test("checkSystemFence() fails on a file that can be opened", () => {
+  const path = new URL(import.meta.url).pathname;
+  assert.throws(() => checkSystemFence(path), /Landlock let .* be read/);
+});
+
+Deno.test({
+  name: "checkSystemFence() fails where Deno refuses, since that proves nothing",
+  permissions: denied,
+  fn: () => assert.throws(() => checkSystemFence("/etc/hostname"), /NotCapable/),
+});
+
+Deno.test("checkSystemFence() fails on a file that does not exist", () => {
+  const path = new URL("./no_such_file", import.meta.url).pathname;
+  assert.throws(() => checkSystemFence(path), /NotFound/);
 });
