@@ -222,7 +222,7 @@ def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
     """A listening socket and its path, both gone when `resources` is closed."""
     folder = None
     try:
-        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="pyodide-pipe-"))
+        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="pyodide-"))
         listener = resources.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         path = Path(folder) / "pipe"
         listener.bind(str(path))

@@ -50,10 +50,11 @@ show(sorted((e.path, e.stat().st_size) for e in os.scandir(at("full")) if e.is_f
     "walk": """
 show(sorted((top, sorted(dirs), sorted(files)) for top, dirs, files in os.walk(root)))
 show(sorted(top for top, _, _ in os.walk(root, followlinks=True)))
-walk = Path(root).walk() if hasattr(Path, "walk") else os.walk(root)  # new in Python 3.12
-show(sorted((str(top), sorted(dirs), sorted(files)) for top, dirs, files in walk))
 show(sorted(glob.glob("**/*.txt", root_dir=root, recursive=True)))
 show(sorted(map(str, Path(root).rglob("*.txt"))))
+""",
+    "walk in pathlib": """
+show(sorted((str(top), sorted(dirs), sorted(files)) for top, dirs, files in Path(root).walk()))
 """,
     "a folder changes while it is listed": """
 names = []

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.deno
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_what_python_does_comes_out_as_it_does_natively(world: World, name: str) -> None:
+    if "Path(root).walk" in OPERATIONS[name] and not hasattr(Path, "walk"):
+        pytest.skip("the host's Python has no Path.walk to compare with; it came with 3.12")
     ours, theirs = world.rw / name, world.twin / name
     furnish(ours)
     furnish(theirs)
