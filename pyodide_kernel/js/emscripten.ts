@@ -119,6 +119,8 @@ export interface FsStream {
   readonly path: string;
   readonly flags: number;
   readonly position: number;
+  /** Names in an open folder, once somebody has asked for them. */
+  readonly getdents?: readonly string[] | null;
 }
 
 export interface LookupOptions {

@@ -145,9 +145,10 @@ class HostCalls implements PathCalls {
     const node = this.#hostNode(path, true);
     if (node === undefined) return this.#former.readdir(path);
     const entries = kindsIn(node.host);
-    // What comes next is a lookup of each name in an open folder, for its kind.
+    // What comes next is a lookup of each name in the open folder that is listed, for its kind.
     for (const stream of this.#system.fs.streams) {
-      if (stream?.path === path && stream.node instanceof HostNode) stream.node.entries = entries;
+      if (stream?.path !== path || stream.getdents) continue;
+      if (stream.node instanceof HostNode) stream.node.entries = entries;
     }
     return [".", "..", ...entries.keys()];
   }

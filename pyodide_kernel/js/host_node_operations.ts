@@ -19,10 +19,11 @@ export function nodeOperations(system: HostSystem, setAttributes: SetAttributes)
     getattr: (node): Attributes => attributesOf(hostOf(node).info()),
     setattr: (node, changes): void => setAttributes(hostOf(node), changes),
 
+    /** Only asked while an open folder is listed; a name that is gone by then is passed over. */
     lookup(parent, name): FsNode {
       const { place, names, entries } = hostOf(parent);
       const node = new HostNode(system, place, [...names, name], false, entries.get(name));
-      return entries.has(name) || node.exists() ? node : system.fail(ERRNO.ENOENT);
+      return entries.has(name) || node.exists() ? node : system.fail(ERRNO.EINVAL);
     },
 
     /** A link to a place in a mount is shown as the guest sees that place. */

@@ -261,6 +261,21 @@ files = sum(entry.is_file() for entry in os.scandir('/mnt/rw/many'))
     shutil.rmtree(many)
 
 
+def test_a_listing_goes_on_when_files_vanish_and_the_folder_is_listed_again(world: World) -> None:
+    folder = world.rw / "emptied"
+    folder.mkdir()
+    for number in range(50):
+        (folder / str(number)).touch()
+    assert world.value("""
+entries = os.scandir('/mnt/rw/emptied')
+seen = [next(entries).name]
+for number in range(0, 50, 2): os.unlink(f'/mnt/rw/emptied/{number}')
+left = os.listdir('/mnt/rw/emptied')
+seen += [entry.name for entry in entries]
+[len(left), len(seen) == len(set(seen)), set(left) <= set(seen)]
+""") == [25, True, True]
+
+
 # ---- trouble ----
 
 
