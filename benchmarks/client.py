@@ -203,15 +203,17 @@ class Kernel:
 
     def wait_for_ready(self) -> None:
         """Wait until the kernel answers and its iopub channel reaches us."""
-        self.wait(
-            self.submit("kernel_info_request", {}), until=lambda exchange: bool(exchange.reply)
-        )
+        self.wait(self._ask_info(), until=lambda exchange: exchange.reply is not None)
+        deadline = time.monotonic() + TIMEOUT_S
         while not self._is_subscribed():
-            pass
+            if time.monotonic() > deadline:
+                raise MeasurementError("nothing arrives on iopub")
+
+    def _ask_info(self) -> Exchange:
+        return self.submit("kernel_info_request", {})
 
     def _is_subscribed(self) -> bool:
-        exchange = self.submit("kernel_info_request", {})
-        self.wait(exchange, until=lambda exchange: bool(exchange.reply))
+        exchange = self.wait(self._ask_info(), until=lambda exchange: exchange.reply is not None)
         end = time.monotonic() + 1  # iopub may be a little later than shell
         self.wait(exchange, until=lambda exchange: exchange.done or time.monotonic() > end)
         return exchange.done

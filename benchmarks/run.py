@@ -46,7 +46,8 @@ def run_case(
                 tell(f"{case.name}: round {number + 1} of {count}, {subject.name}")
                 try:
                     _measure(case, subject, results, quick=quick)
-                except MeasurementError as error:
+                # The others are jupyter_client's, when a process does not come up or go away.
+                except (MeasurementError, RuntimeError, OSError) as error:
                     failures[subject.name] = f"round {number + 1}: {error}"
     finally:
         for subject in subjects:
