@@ -21,6 +21,7 @@ from traitlets import CBool, Instance, Type, default
 
 from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
 from pyodide_kernel.guest.errors import bounded, group_lines, users_part
+from pyodide_kernel.guest.formatting import GuestDisplayFormatter
 from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
 from pyodide_kernel.guest.patches import NoProcessesError
@@ -88,6 +89,11 @@ class GuestShell(InteractiveShell):
 
     def init_virtualenv(self) -> None:
         """There are none here."""
+
+    def init_display_formatter(self) -> None:
+        """Make the formatter of results and displays."""
+        self.display_formatter = GuestDisplayFormatter(parent=self)
+        self.configurables.append(self.display_formatter)  # type: ignore[arg-type]  # as below
 
     def init_history(self) -> None:
         """History of this session, in memory."""
