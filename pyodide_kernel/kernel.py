@@ -37,6 +37,7 @@ from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import COMM_TYPES, Message
 from pyodide_kernel.cells import Cells, Outcome, Prompt
 from pyodide_kernel.comms import Comms
+from pyodide_kernel.completeness import check_complete
 from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.history import History, history_path
@@ -378,6 +379,11 @@ class PyodideKernel(Kernel):
         relay = content.RELAYS[msg_type]
         try:
             asked = relay.read(parent["content"])
+            if msg_type == "is_complete_request" and not self._ready:
+                # A console gives up on these after a second, for the whole of its session.
+                reply = check_complete(asked["code"])
+                self._jupyter.send(stream, relay.reply_type, reply, parent, ident)
+                return
             answer = await self._ask(msg_type, asked, id=self._register(ident, parent).id)
             reply = relay.answer(answer.content, asked)
         except (PyodideKernelError, ValueError, TypeError) as error:

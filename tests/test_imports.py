@@ -64,6 +64,7 @@ RULES: dict[str, Rule] = {
     "mounts.py": Rule(allowed=(ERRORS,)),
     "limits.py": Rule(),
     "runtime.py": Rule(allowed=(ERRORS,)),
+    "completeness.py": Rule(allowed=("IPython.core.*",)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
 }
