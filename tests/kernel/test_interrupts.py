@@ -130,8 +130,9 @@ STUBBORN = {
     "a long C call": "sum(range(10**10))",
     "a JavaScript loop": "import js\njs.eval('while (true) {}')",
     "code that swallows interrupts": SWALLOWS,
+    # It begins when the cell waits: an interrupt between the two would be shown, but not answered.
     "a promise storm": "import js\n"
-    "js.eval('const f = () => Promise.resolve().then(f); f()')\n"
+    "js.eval('const f = () => Promise.resolve().then(f); setTimeout(f)')\n"
     "import asyncio\nawait asyncio.sleep(60)",
 }
 
