@@ -18,6 +18,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, ParamSpec
 
@@ -43,6 +44,10 @@ from pyodide_kernel.history import History, history_path
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
 from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES
 from pyodide_kernel.outputs import Outputs
+from pyodide_kernel.package_desk import PackageDesk
+from pyodide_kernel.packages.cache import DEFAULT_LIMIT_BYTES
+from pyodide_kernel.packages.config import PackageConfig
+from pyodide_kernel.packages.opening import cache_folder
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import Grants, Policy, make_policy
 from pyodide_kernel.publisher import Publisher
@@ -112,6 +117,25 @@ class PyodideKernel(Kernel):
         help="SQLite file that keeps the history, or :memory:; default: in the data folder."
     ).tag(config=True)
 
+    package_url = Unicode(
+        help="Folder or URL with a pyodide-lock.json and its packages; default: Pyodide's own."
+    ).tag(config=True)
+    index_url = List(
+        Unicode(), help="Package indexes for %pip; default: those of pip, else that of micropip."
+    ).tag(config=True)
+    find_links = List(Unicode(), help="Folders with wheels for %pip.").tag(config=True)
+    offline = Bool(False, help="Whether nothing may be downloaded.").tag(config=True)
+    preload = List(Unicode(), help="Modules that are imported before the first cell.").tag(
+        config=True
+    )
+    cache_dir = Unicode(
+        help="Folder that keeps packages for all kernels; default: in the user's cache folder."
+    ).tag(config=True)
+    cache_limit = Integer(
+        DEFAULT_LIMIT_BYTES, min=0, help="Bytes from which old packages are removed from it."
+    ).tag(config=True)
+
+    make_packages = AnyTrait(PackageDesk, help="Makes the kernel's packages.")
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
     look_around = AnyTrait(look_around, help="Finds what the policy has to know of the host.")
     manifest = Instance(Manifest)
@@ -135,6 +159,7 @@ class PyodideKernel(Kernel):
         self._queue = ShellQueue(self._dispatch)
         self._finished = asyncio.Event()
         self._parents = Parents()
+        self._packages = self._make_packages()
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
@@ -151,6 +176,20 @@ class PyodideKernel(Kernel):
         self._connected = False
         self._set_handlers()
 
+    def _make_packages(self) -> PackageDesk:
+        """Where packages come from. Raises ConfigurationError."""
+        config = PackageConfig(
+            package_url=self.package_url,
+            index_url=tuple(self.index_url),
+            find_links=tuple(self.find_links),
+            offline=self.offline,
+            preload=tuple(self.preload),
+            cache_dir=cache_folder(self.cache_dir),
+            cache_limit=self.cache_limit,
+        )
+        desk: PackageDesk = self.make_packages(config, manifest=self.manifest, log=self.log)
+        return desk
+
     def _make_policy(self) -> Policy:
         """What the settings allow here. Raises ConfigurationError."""
         grants = Grants(
@@ -164,8 +203,9 @@ class PyodideKernel(Kernel):
         surroundings = self.look_around(
             connection_file=getattr(self.parent, "abs_connection_file", None),
             history=history_path(self.history_file),
+            cache=cache_folder(self.cache_dir),
         )
-        policy = make_policy(grants, surroundings)
+        policy = replace(make_policy(grants, surroundings), packages=self._packages.view)
         for notice in policy.notices:
             self.log.warning(notice)
         return policy
@@ -207,8 +247,12 @@ class PyodideKernel(Kernel):
             limit_bytes=self.output_limit,
             stdin=self._stdin,
             refuse=self._bridge.reply,
+            on_package_question=partial(self._packages.ask, refuse=self._bridge.reply),
             on_result=self._history.store_result,
             log=self.log,
+        )
+        self._packages.connect(
+            publisher=self._publisher, parents=self._parents, reply=self._bridge.reply
         )
         self._comms = Comms(
             bridge=self._bridge,
@@ -255,6 +299,7 @@ class PyodideKernel(Kernel):
             if self._connected:
                 self._cells.closing = True
                 self._stdin.close()
+            self._packages.close()
             self._bridge.close()
             self._history.close()
 
@@ -400,6 +445,7 @@ class PyodideKernel(Kernel):
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt what runs; the base class would send a signal to our process group."""
         self._stdin.cancel()
+        self._packages.cancel()
         self._bridge.interrupt()
         self._jupyter.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident)
 
@@ -449,6 +495,7 @@ class PyodideKernel(Kernel):
         self._prompt.begin()
         if self._connected:
             self._stdin.cancel()
+        self._packages.cancel()
         self._history.new_session()
         self.io_loop.add_callback(self._note_death, death)
 
@@ -456,6 +503,7 @@ class PyodideKernel(Kernel):
         if cell := self._parents.get(overtime.request_id):
             cell.overtime = overtime.cause
         self._stdin.cancel()
+        self._packages.cancel()
 
     def _on_give_up(self, death: Death) -> None:
         self.io_loop.add_callback(self._give_up, death)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, Message
+from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, QUESTION_TYPES, Message
 from pyodide_kernel.content import with_reason
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
@@ -34,6 +34,7 @@ class Outputs:
         limit_bytes: int,
         stdin: StdinChannel,
         refuse: Callable[[str, Mapping[str, Any]], None],
+        on_package_question: Callable[[Message], None],
         on_result: Callable[[int, str], None],
         log: logging.Logger,
     ) -> None:
@@ -42,6 +43,7 @@ class Outputs:
         self._limit_bytes = limit_bytes
         self._stdin = stdin
         self._refuse = refuse
+        self._on_package_question = on_package_question
         self._on_result = on_result
         self._log = log
 
@@ -49,6 +51,8 @@ class Outputs:
         """Publish an output, or pass a question on. Waits while iopub is far behind."""
         if message.msg_type == "input_request":
             self._question(message)
+        elif message.msg_type in QUESTION_TYPES:
+            self._on_package_question(message)
         elif message.msg_type in COMM_TYPES:
             self._publisher.publish_comm(
                 message.msg_type,

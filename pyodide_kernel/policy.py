@@ -60,6 +60,18 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageView:
+    """What an interpreter sees of packages."""
+
+    images: Path
+    """The folder of their images, which it may read."""
+    imports: Mapping[str, str] = field(default_factory=dict)
+    """Packages that can be had, by the modules in them."""
+    preload: tuple[str, ...] = ()
+    """Modules that are imported before the first cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a kernel may touch and use up."""
 
@@ -69,6 +81,8 @@ class Policy:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the host that the guest gets."""
     limits: Limits = DEFAULTS
+    packages: PackageView | None = None
+    """Packages that it may load; none if it is None."""
     notices: tuple[str, ...] = ()
     """What the user should know, each a line for the log."""
 
@@ -79,6 +93,11 @@ class Policy:
         Deno checks where a link lies, not where it leads to.
         """
         return bool(self.mounts)
+
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Folders of ours, beside the runtime, that it may read: nothing of the user's."""
+        return (self.packages.images,) if self.packages is not None else ()
 
     @property
     def readable(self) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.limits import LEAST_MEMORY, LEAST_OPEN_FILES
 from pyodide_kernel.mounts import FORM, parse_mount
+from pyodide_kernel.packages.lockfile import is_project_name
 from pyodide_kernel.policy import read_variable_name
 
 
@@ -69,6 +70,27 @@ def read_open_files(text: str) -> int:
 def read_mount(text: str) -> str:
     """The text itself. Raises ValueError if it does not have the form of a mount."""
     parse_mount(text)
+    return text
+
+
+def read_index(text: str) -> str:
+    """The URL of a package index. Raises ValueError."""
+    if not text.startswith(("http://", "https://")) or any(map(str.isspace, text)):
+        raise ValueError
+    return text
+
+
+def read_name(text: str) -> str:
+    """The name of a module or package. Raises ValueError."""
+    if not is_project_name(name := text.strip()):
+        raise ValueError
+    return name
+
+
+def read_path(text: str) -> str:
+    """A path, or a URL. Raises ValueError if it is empty."""
+    if not text.strip():
+        raise ValueError
     return text
 
 
@@ -222,5 +244,66 @@ SETTINGS: Final = (
         read=read_size,
         form="a size, such as 100MB or 1GB",
         help="output that one cell may send; the rest is dropped (default: 100MB)",
+    ),
+    Setting(
+        option="--package-url",
+        trait="PyodideKernel.package_url",
+        metavar="DIR_OR_URL",
+        read=read_path,
+        form="a folder or URL",
+        help="folder or URL that has a pyodide-lock.json and its packages "
+        "(default: that of Pyodide)",
+    ),
+    Setting(
+        option="--index-url",
+        trait="PyodideKernel.index_url",
+        metavar="URL",
+        read=read_index,
+        form="an http or https URL",
+        many=True,
+        help="package index for %%pip; may be repeated (default: those of pip, else of micropip)",
+    ),
+    Setting(
+        option="--find-links",
+        trait="PyodideKernel.find_links",
+        metavar="DIR",
+        read=read_path,
+        form="a folder",
+        many=True,
+        help="folder with wheels for %%pip; may be repeated",
+    ),
+    Setting(
+        option="--offline",
+        trait="PyodideKernel.offline",
+        read=read_switch,
+        form="0 or 1",
+        switch=True,
+        help="download nothing: only what is cached or in folders can be had (default: no)",
+    ),
+    Setting(
+        option="--preload",
+        trait="PyodideKernel.preload",
+        metavar="NAME,...",
+        read=read_name,
+        form="a list of names of modules, such as numpy,pandas",
+        many=True,
+        commas=True,
+        help="modules that are imported before the first cell (default: none)",
+    ),
+    Setting(
+        option="--cache-dir",
+        trait="PyodideKernel.cache_dir",
+        metavar="DIR",
+        read=read_path,
+        form="a folder",
+        help="folder that keeps packages for all kernels (default: in the user's cache folder)",
+    ),
+    Setting(
+        option="--cache-limit",
+        trait="PyodideKernel.cache_limit",
+        metavar="SIZE",
+        read=read_size,
+        form="a size, such as 500MB or 5GB",
+        help="size from which the packages used longest ago are removed (default: 5GB)",
     ),
 )

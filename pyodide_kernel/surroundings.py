@@ -41,14 +41,17 @@ class HostDisk:
 
 
 def look_around(
-    *, connection_file: Path | None = None, history: Path | None = None
+    *,
+    connection_file: Path | None = None,
+    history: Path | None = None,
+    cache: Path | None = None,
 ) -> Surroundings:
     """The surroundings of a kernel that is to start in this process."""
     return Surroundings(
         disk=HostDisk(),
         cwd=_cwd(),
         home=_home(),
-        places=tuple(_places(connection_file, history)),
+        places=tuple(_places(connection_file, history, cache)),
         environ=dict(os.environ),
         landlock_problem=landlock_problem(),
         is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
@@ -69,7 +72,9 @@ def _home() -> Path | None:
     return None
 
 
-def _places(connection_file: Path | None, history: Path | None) -> Iterator[Place]:
+def _places(
+    connection_file: Path | None, history: Path | None, packages: Path | None
+) -> Iterator[Place]:
     """Where writing would change what runs on the host, or reading would show secrets."""
 
     def place(name: str, path: str | Path, *, secret: bool = False) -> Place:
@@ -84,6 +89,8 @@ def _places(connection_file: Path | None, history: Path | None) -> Iterator[Plac
     yield place("the kernel's code", Path(__file__).parent)
     if (cache := user_folder("cache")).is_absolute():
         yield place("the kernel's cache", cache)
+    if packages is not None and packages.is_absolute():
+        yield place("the kernel's cache of packages", packages)
     for folder in jupyter_path("kernels"):
         yield place("a folder of Jupyter's kernels", folder)
     for folder in jupyter_config_path():

@@ -17,6 +17,7 @@ from pyodide_kernel.__main__ import report_errors
 from pyodide_kernel.app import run
 from pyodide_kernel.bridge.bridge import Bridge
 from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.kernel import PyodideKernel
 from pyodide_kernel.mounts import Kind
 from pyodide_kernel.options import parse_kernel_options
@@ -64,6 +65,27 @@ def fake_surroundings(**places: Path | None) -> Surroundings:
     )
 
 
+class NoPackages:
+    """Stands for a PackageDesk that has nothing to offer."""
+
+    view = None
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def connect(self, **_: Any) -> None:
+        pass
+
+    def ask(self, message: Message, refuse: Callable[..., None]) -> None:
+        refuse(message.id, {"status": "error", "ename": "PackageError", "evalue": "none"})
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class FakeKernel(PyodideKernel):
     @default("make_bridge")
     def _default_make_bridge(self) -> Callable[..., Bridge]:
@@ -72,6 +94,10 @@ class FakeKernel(PyodideKernel):
     @default("look_around")
     def _default_look_around(self) -> Callable[..., Surroundings]:
         return fake_surroundings
+
+    @default("make_packages")
+    def _default_make_packages(self) -> Callable[..., NoPackages]:
+        return NoPackages
 
     @default("manifest")
     def _default_manifest(self) -> Manifest:

@@ -33,6 +33,7 @@ class Rule:
 
 ERRORS = f"{OURS}.errors"
 BRIDGE = f"{OURS}.bridge.*"
+PACKAGES = f"{OURS}.packages.*"
 MESSAGES = f"{OURS}.bridge.messages"
 POLICY, MOUNTS, LIMITS = (f"{OURS}.{name}" for name in ("policy", "mounts", "limits"))
 LIBRARIES = (
@@ -54,6 +55,14 @@ RULES: dict[str, Rule] = {
     ),
     "bridge/boot.py": Rule(allowed=(BRIDGE, OURS, f"{OURS}.runtime", POLICY, ERRORS)),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
+    "packages/lockfile.py": Rule(allowed=(ERRORS,)),
+    "packages/origins.py": Rule(allowed=(ERRORS,)),
+    "packages/*.py": Rule(
+        allowed=(
+            *(OURS, ERRORS, PACKAGES, POLICY, f"{OURS}.folders", f"{OURS}.runtime"),
+            *(BRIDGE, "httpx", "packaging.*", "platformdirs"),
+        )
+    ),
     "guest/*.py": Rule(
         allowed=(
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
@@ -65,6 +74,7 @@ RULES: dict[str, Rule] = {
     "limits.py": Rule(),
     "runtime.py": Rule(allowed=(ERRORS,)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
+    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, POLICY, f"{OURS}.packages.lockfile")),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
 }
 
@@ -166,7 +176,7 @@ LEVELS = (
     ("host_calls.ts",),
     ("host_files.ts",),
     ("framing.ts", "files.ts", "life_lock.ts", "shared_cells.ts", "worker_messages.ts"),
-    ("pipe_writer.ts",),
+    ("package_images.ts", "pipe_writer.ts"),
     ("broker.ts", "worker.ts"),
     ("main.ts",),
 )

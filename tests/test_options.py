@@ -58,6 +58,13 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_INTERRUPT_GRACE",
         "PYODIDE_KERNEL_HANG_TIMEOUT",
         "PYODIDE_KERNEL_OUTPUT_LIMIT",
+        "PYODIDE_KERNEL_PACKAGE_URL",
+        "PYODIDE_KERNEL_INDEX_URL",
+        "PYODIDE_KERNEL_FIND_LINKS",
+        "PYODIDE_KERNEL_OFFLINE",
+        "PYODIDE_KERNEL_PRELOAD",
+        "PYODIDE_KERNEL_CACHE_DIR",
+        "PYODIDE_KERNEL_CACHE_LIMIT",
     }
 
 

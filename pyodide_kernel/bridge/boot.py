@@ -14,7 +14,7 @@ from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permission
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.bridge.process import launch
-from pyodide_kernel.policy import HOME, Policy
+from pyodide_kernel.policy import HOME, PackageView, Policy
 
 _PACKAGE: Final = Path(runtime.__file__).parent
 
@@ -52,8 +52,15 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
             "cwd": policy.cwd,
             "mounts": [mount.boot_value() for mount in policy.mounts],
             "argv": [],
+            **_packages(policy.packages),
         },
     }
+
+
+def _packages(view: PackageView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    return {"packages": {"imports": dict(view.imports), "preload": list(view.preload)}}
 
 
 def deno_bridge(

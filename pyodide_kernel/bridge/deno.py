@@ -103,7 +103,8 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
     """
     policy = config.policy
     fence = [_FENCE] if policy.needs_landlock and not policy.shows(_FENCE) else []
-    paths = (config.main.parent, config.runtime, socket_path, *fence, *policy.readable)
+    own = (config.main.parent, config.runtime, socket_path, *fence, *policy.own_folders)
+    paths = (*own, *policy.readable)
     for path in paths:
         if "," in str(path):
             # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
@@ -134,10 +135,12 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
 
 
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
-    """Deno permissions of the worker: the runtime and the mounts, nothing else of the machine."""
+    """Deno permissions of the worker: runtime, packages and mounts, nothing else of the machine."""
+    policy = config.policy
+    readable = (config.runtime, *policy.own_folders, *policy.readable)
     return {
-        "read": [str(path) for path in (config.runtime, *config.policy.readable)],
-        "write": [str(path) for path in config.policy.writable] or False,
+        "read": [str(path) for path in readable],
+        "write": [str(path) for path in policy.writable] or False,
         "net": False,
         "env": False,
         "run": False,

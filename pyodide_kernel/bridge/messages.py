@@ -62,6 +62,7 @@ _STR = (str,)
 _INT = (int,)
 _BOOL = (bool,)
 _DICT = (dict,)
+_LIST = (list,)
 
 MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     # host -> broker
@@ -106,6 +107,10 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "comm_info_reply": MessageType(origin="guest", content={"comms": _DICT}),
     "shutdown_reply": MessageType(origin="guest", content={"status": _STR}),
     "input_request": MessageType(origin="guest", content={"prompt": _STR, "password": _BOOL}),
+    "package_request": MessageType(origin="guest", content={"names": _LIST, "wheels": _LIST}),
+    "index_request": MessageType(
+        origin="guest", content={"index": _STR, "project": _STR, "file": _STR}
+    ),
     "stream": MessageType(origin="guest", content={"name": _STR, "text": _STR}),
     "display_data": MessageType(origin="guest", content={"data": _DICT, "metadata": _DICT}),
     "update_display_data": MessageType(
@@ -116,13 +121,16 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     ),
     "clear_output": MessageType(origin="guest", content={"wait": _BOOL}),
     "error": MessageType(
-        origin="guest", content={"ename": _STR, "evalue": _STR, "traceback": (list,)}
+        origin="guest", content={"ename": _STR, "evalue": _STR, "traceback": _LIST}
     ),
     # both ways; the origin is the guest for the check of what comes in
     "comm_open": MessageType(origin="guest", content={"comm_id": _STR, "target_name": _STR}),
     "comm_msg": MessageType(origin="guest", content={"comm_id": _STR}),
     "comm_close": MessageType(origin="guest", content={"comm_id": _STR}),
 }
+
+QUESTION_TYPES: Final = ("input_request", "package_request", "index_request")
+"""What the guest asks, and is blocked by until the `guest_reply`."""
 
 COMM_TYPES: Final = ("comm_open", "comm_msg", "comm_close")
 

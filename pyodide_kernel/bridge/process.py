@@ -242,7 +242,7 @@ async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
     report = os.fdopen(reading_end, "rb")
     confined = confinement(
         deno=config.deno,
-        read=(config.main.parent, config.runtime),
+        read=(config.main.parent, config.runtime, *config.policy.own_folders),
         write=(socket_path,),
         parent_pid=os.getpid(),
         report_fd=report_end,

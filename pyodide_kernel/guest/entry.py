@@ -170,6 +170,14 @@ class PyodideHost:
         number: int = self._doors.lock(descriptor, operation)
         return number
 
+    def mount_image(self, folder: str, library: bool) -> None:
+        """Show a package, or a library, of which the host has named the image."""
+        self._doors.packages.add(folder, library)
+
+    def unmount_image(self, folder: str) -> None:
+        """Take a package away again."""
+        self._doors.packages.remove(folder)
+
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
         return time.monotonic()
@@ -291,6 +299,7 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     os.environ.update(options["env"])
     _change_folder(options["cwd"])
     kernel.begin_session()
+    kernel.packages.begin(options.get("packages") or {})
 
     def handle(msg_type: str, message_id: str, parent_id: str, body: Any, buffers: Any) -> None:
         content, metadata = decode_body(body.to_bytes())

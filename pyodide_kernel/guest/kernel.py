@@ -20,6 +20,7 @@ from pyodide_kernel.guest import patches
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.display import Outlet
 from pyodide_kernel.guest.host import Host
+from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.parent import Parent
 from pyodide_kernel.guest.requests import Dispatcher
 from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
@@ -74,6 +75,7 @@ class GuestKernel:
         self._undo_comms = self.comms.install()
         self.shell = _make_shell(outlet, host, ipython_dir)
         self.shell.kernel = self.comms.kernel = KernelObject(self.shell, self.comms.manager, parent)
+        self.packages = self.shell.packages = Packages(host)
         self._patches = patches.install(host, self.shell, patch_platform=patch_platform)
         self._dispatcher = Dispatcher(self.shell, host, parent=parent, comms=self.comms)
 
@@ -130,6 +132,7 @@ class GuestKernel:
 
     def close(self) -> None:
         """Give back everything that was replaced in this interpreter; for tests."""
+        self.packages.close()
         self._patches.undo()
         self._undo_comms()
         self.shell.restore_sys_module_state()

@@ -23,6 +23,7 @@ from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher
 from pyodide_kernel.guest.errors import bounded, group_lines, users_part
 from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
+from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.patches import NoProcessesError
 
 ENVIRONMENT = {
@@ -45,6 +46,7 @@ class GuestShell(InteractiveShell):
     outlet = Instance(Outlet)
     host = AnyTrait()
     kernel = AnyTrait()
+    packages: Packages
 
     displayhook_class = Type(GuestDisplayHook)  # type: ignore[assignment]  # IPython's pattern
     display_pub_class = Type(GuestDisplayPublisher)  # type: ignore[assignment]  # IPython's pattern
@@ -129,13 +131,14 @@ class GuestShell(InteractiveShell):
                 cell.close()  # or Python warns that nobody awaited it
         return ended[0]
 
-    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a cell, sync or async, and fire all its hooks."""
+    def run_cell(self, raw_cell: str, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell, sync or async, and fire all its hooks; load what it imports first."""
+        self.packages.prepare_cell(raw_cell, self.transform_cell)
         self.last_error = None
         self._last_traceback: list[str] | None = None
         self.failed_while_displaying = False
         self.displayhook.formatting = False
-        return super().run_cell(*args, **kwargs)
+        return super().run_cell(raw_cell, *args, **kwargs)
 
     @contextmanager
     def _tee(self, channel: str) -> Iterator[None]:

@@ -33,10 +33,27 @@ export function mountImage(
   index: ImageIndex,
   blob: Deno.FsFile,
 ): void {
-  module.FS.mount(imageFileSystem(module, index, blob), {}, mountPoint);
+  mountImages(module, mountPoint).add(index, blob);
 }
 
-function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFile): Emscripten {
+/** A read-only folder in which several images lie over one another. */
+export interface ImageFolder {
+  /** Adds the files of an image; what is there already by the same path stays. */
+  add(index: ImageIndex, blob: Deno.FsFile): void;
+  /** Takes the files of an image away again, and folders that are empty then. */
+  remove(index: ImageIndex): void;
+}
+
+/** Mounts an empty folder for images at `mountPoint`, which must exist. */
+export function mountImages(module: Emscripten, mountPoint: string): ImageFolder {
+  const { fileSystem, folder } = imageFileSystem(module);
+  module.FS.mount(fileSystem, {}, mountPoint);
+  return folder;
+}
+
+function imageFileSystem(
+  module: Emscripten,
+): { fileSystem: Emscripten; folder: ImageFolder } {
   const FS = module.FS;
   const refuse = (): never => {
     throw new FS.ErrnoError(EROFS);
@@ -87,7 +104,7 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
       length: number,
       position: number,
     ): number {
-      const { offset: begin, size } = stream.node.contents;
+      const { blob, offset: begin, size } = stream.node.contents;
       const wanted = Math.min(length, size - position);
       if (wanted <= 0) return 0;
       const bytes = new Uint8Array(target.buffer, target.byteOffset + offset, wanted);
@@ -133,30 +150,60 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
     return node;
   }
 
-  return {
-    mount(): ImageNode {
-      const root = createDirectory(null, "/");
-      const directories = new Map<string, ImageNode>([["", root]]);
-      const directory = (path: string): ImageNode => {
-        const known = directories.get(path);
-        if (known !== undefined) return known;
-        const slash = path.lastIndexOf("/");
-        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
-        const name = path.slice(slash + 1);
-        const made = createDirectory(parent, name);
-        parent.children.set(name, made);
-        directories.set(path, made);
-        return made;
-      };
+  const directories = new Map<string, ImageNode>();
+  const directory = (path: string): ImageNode => {
+    const known = directories.get(path);
+    if (known !== undefined) return known;
+    const [parent, name] = placeOf(path);
+    const made = createDirectory(parent, name);
+    parent.children.set(name, made);
+    directories.set(path, made);
+    return made;
+  };
+  const placeOf = (path: string): [parent: ImageNode, name: string] => {
+    const slash = path.lastIndexOf("/");
+    return [directory(slash < 0 ? "" : path.slice(0, slash)), path.slice(slash + 1)];
+  };
+  const forget = (parent: ImageNode, name: string): void => {
+    const node = parent.children.get(name);
+    if (node === undefined) return;
+    parent.children.delete(name);
+    FS.hashRemoveNode(node);
+  };
+
+  const folder: ImageFolder = {
+    add(index, blob): void {
       for (const [path, [offset, size]] of Object.entries(index.files)) {
-        const slash = path.lastIndexOf("/");
-        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
-        const name = path.slice(slash + 1);
+        const [parent, name] = placeOf(path);
+        if (parent.children.has(name)) continue;
         const node = createNode(parent, name, S_IFREG | 0o444);
-        node.contents = { offset, size };
+        node.contents = { blob, offset, size };
         parent.children.set(name, node);
       }
+    },
+    remove(index): void {
+      const parents = new Set<string>();
+      for (const path of Object.keys(index.files)) {
+        const [parent, name] = placeOf(path);
+        forget(parent, name);
+        parents.add(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
+      }
+      for (let path of [...parents].sort((a, b) => b.length - a.length)) {
+        while (path !== "" && directories.get(path)?.children.size === 0) {
+          directories.delete(path);
+          const [parent, name] = placeOf(path);
+          forget(parent, name);
+          path = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+        }
+      }
+    },
+  };
+  const fileSystem = {
+    mount(): ImageNode {
+      const root = createDirectory(null, "/");
+      directories.set("", root);
       return root;
     },
   };
+  return { fileSystem, folder };
 }

@@ -18,6 +18,8 @@ export const GUEST_TYPES = [
   "comm_info_reply",
   "shutdown_reply",
   "input_request",
+  "package_request",
+  "index_request",
   "stream",
   "display_data",
   "update_display_data",
@@ -61,6 +63,12 @@ export const WORKER_BOUND_TYPES = [
   "comm_open",
   "comm_msg",
   "comm_close",
+] as const;
+
+export const QUESTION_TYPES = [
+  "input_request",
+  "package_request",
+  "index_request",
 ] as const;
 
 /** The type of the one reply that answers each request. */

@@ -12,6 +12,7 @@ import { mountHostFolders } from "./host_files.ts";
 import type { Lock } from "./host_locks.ts";
 import { holdLifeLock } from "./life_lock.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES, REPLIES } from "./messages.ts";
+import { PackageImages } from "./package_images.ts";
 import { checkFence } from "./self_check.ts";
 import {
   ANSWER,
@@ -51,10 +52,13 @@ class Doors {
   onCheck: () => void = () => undefined;
   /** Locks a descriptor of a file of the host, or says why not; never waits. */
   readonly lock: Lock;
+  /** Images of packages. */
+  readonly packages: PackageImages;
 
-  constructor(page: SharedPage, lock: Lock) {
+  constructor(page: SharedPage, lock: Lock, packages: PackageImages) {
     this.#page = page;
     this.lock = lock;
+    this.packages = packages;
   }
 
   /** Sends a message; blocks while too much is under way. Body and buffers are given away. */
@@ -174,7 +178,7 @@ async function boot(init: WorkerInit, page: SharedPage): Promise<Guest> {
   const lock = mountHostFolders(pyodide._module, init.guest.mounts ?? []);
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport("pyodide_kernel.guest.entry");
-  const doors = new Doors(page, lock);
+  const doors = new Doors(page, lock, new PackageImages(pyodide._module));
   const started = entry.start(doors, pyodide.toPy(init.guest));
   entry.destroy();
   const guest: Guest = {

@@ -1,0 +1,133 @@
+"""Packages for one kernel: its store, the questions of its guest, and what the user sees of it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.errors import ConfigurationError, PackageError
+from pyodide_kernel.packages.config import PackageConfig
+from pyodide_kernel.packages.desk import Desk, Reply
+from pyodide_kernel.packages.distribution import is_url
+from pyodide_kernel.packages.maker import start_maker
+from pyodide_kernel.packages.opening import Packages
+from pyodide_kernel.parents import Parent, Parents
+from pyodide_kernel.policy import PackageView
+from pyodide_kernel.publisher import Publisher
+from pyodide_kernel.runtime import Manifest, runtime_dir
+
+NONE: Final = {"status": "error", "ename": "PackageError", "evalue": "there are no packages"}
+
+
+class PackageDesk:
+    """A kernel's packages. `view` is for the policy; `connect` comes before the first question."""
+
+    def __init__(self, config: PackageConfig, *, manifest: Manifest, log: logging.Logger) -> None:
+        """Raises ConfigurationError if a setting can't be used."""
+        self._packages = Packages(config=config, runtime=runtime_dir(), manifest=manifest)
+        self._log = log
+        self._desk: Desk | None = None
+        self.view = self._open(config)
+
+    def _open(self, config: PackageConfig) -> PackageView | None:
+        try:
+            imports = self._packages.prepare()
+        except PackageError as error:
+            if config.package_url and not is_url(config.package_url):
+                raise ConfigurationError(str(error)) from error
+            self._log.warning("There will be no packages: %s", error)
+            return None
+        return PackageView(
+            images=self._packages.cache.images, imports=imports, preload=config.preload
+        )
+
+    def connect(self, *, publisher: Publisher, parents: Parents, reply: Reply) -> None:
+        """Take questions from now on."""
+        if self.view is None:
+            return
+        shown = Shown(publisher=publisher, parents=parents)
+        self._desk = Desk(
+            store=lambda: self._packages.store,
+            reply=reply,
+            begin=shown.begin,
+            end=shown.end,
+            after=self._loaded,
+            log=self._log,
+        )
+
+    def ask(self, message: Message, refuse: Reply) -> None:
+        """Take a question of the guest."""
+        if self._desk is None:
+            refuse(message.id, NONE)
+        else:
+            self._desk.ask(message)
+
+    def cancel(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._desk is not None:
+            self._desk.cancel()
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self.cancel()
+        if self._desk is not None and not self._packages.config.offline:
+            self._packages.downloads.close()
+
+    def _loaded(self, images: list[Mapping[str, Any]]) -> None:
+        """After an answer: make room in the cache, and bytecode for the next time."""
+        self._packages.cache.evict()
+        if any(len(image["folders"]) == 1 and not image["library"] for image in images):
+            start_maker(self._packages.cache.folder, log=self._log)
+
+
+class Shown:
+    """What users see while packages are loaded: a line that changes and then goes away."""
+
+    def __init__(self, *, publisher: Publisher, parents: Parents) -> None:
+        self._publisher = publisher
+        self._parents = parents
+        self._displays: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, parent_id: str) -> Callable[[str], None]:
+        """A function that shows a line below the cell of that id."""
+
+        def report(line: str) -> None:
+            if cell := self._cell(parent_id):
+                self._show(parent_id, cell, line)
+
+        return report
+
+    def end(self, parent_id: str) -> None:
+        """Take the line away."""
+        with self._lock:
+            display = self._displays.pop(parent_id, None)
+        cell = self._cell(parent_id)
+        if display is None or cell is None:
+            return
+        if cell.sent_bytes == 0:  # the line is all there is, so the whole output may go
+            self._publisher.publish("clear_output", {"wait": False}, parent=cell.header)
+        else:
+            self._publish("update_display_data", cell, display, "")
+
+    def _show(self, parent_id: str, cell: Parent, line: str) -> None:
+        with self._lock:
+            display = self._displays.get(parent_id)
+            msg_type = "update_display_data" if display else "display_data"
+            display = self._displays.setdefault(parent_id, display or secrets.token_hex(8))
+        self._publish(msg_type, cell, display, line)
+
+    def _publish(self, msg_type: str, cell: Parent, display: str, line: str) -> None:
+        content = {
+            "data": {"text/plain": line},
+            "metadata": {},
+            "transient": {"display_id": display},
+        }
+        self._publisher.publish(msg_type, content, parent=cell.header)
+
+    def _cell(self, parent_id: str) -> Parent | None:
+        return self._parents.get(parent_id) or self._parents.running_cell
