@@ -35,15 +35,12 @@ class PackageDesk:
 
     def _open(self, config: PackageConfig) -> PackageView | None:
         try:
-            imports = self._packages.prepare()
+            return self._packages.view()
         except PackageError as error:
             if config.package_url and not is_url(config.package_url):
                 raise ConfigurationError(str(error)) from error
             self._log.warning("There will be no packages: %s", error)
             return None
-        return PackageView(
-            images=self._packages.cache.images, imports=imports, preload=config.preload
-        )
 
     def connect(self, *, publisher: Publisher, parents: Parents, reply: Reply) -> None:
         """Take questions from now on."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.limits import DEFAULTS, Limits, format_size
@@ -67,6 +67,8 @@ class PackageView:
     """The folder of their images, which it may read."""
     imports: Mapping[str, str] = field(default_factory=dict)
     """Packages that can be had, by the modules in them."""
+    lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Their versions and what they need, by name."""
     preload: tuple[str, ...] = ()
     """Modules that are imported before the first cell."""
 

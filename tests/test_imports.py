@@ -67,6 +67,7 @@ RULES: dict[str, Rule] = {
         allowed=(
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
             *("IPython", "IPython.*", "traitlets", "traitlets.*", "comm", "comm.*"),
+            *("micropip", "micropip.*"),
         )
     ),
     "policy.py": Rule(allowed=(LIMITS, MOUNTS, ERRORS)),

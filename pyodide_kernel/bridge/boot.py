@@ -60,7 +60,13 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
 def _packages(view: PackageView | None) -> dict[str, Any]:
     if view is None:
         return {}
-    return {"packages": {"imports": dict(view.imports), "preload": list(view.preload)}}
+    return {
+        "packages": {
+            "imports": dict(view.imports),
+            "lock": dict(view.lock),
+            "preload": list(view.preload),
+        }
+    }
 
 
 def deno_bridge(

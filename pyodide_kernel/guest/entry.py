@@ -271,6 +271,24 @@ def _patch_pyodide(host: PyodideHost) -> None:
     loop._system_exit_handler = lambda _code: None
 
 
+def _patch_loader(kernel: GuestKernel) -> None:
+    """`pyodide_js.loadPackage` asks the host too: Pyodide's own has no network here."""
+    import pyodide_js
+    from pyodide.ffi import create_proxy, to_js
+
+    async def load_package(names: Any, *_options: Any, **_more: Any) -> Any:
+        names = names.to_py() if hasattr(names, "to_py") else names
+        wanted = [names] if isinstance(names, str) else [str(name) for name in names]
+        return to_js(kernel.packages.load(wanted))
+
+    async def load_imports(code: str, *_options: Any, **_more: Any) -> Any:
+        kernel.packages.prepare_cell(code, lambda text: text)
+        return to_js([])
+
+    pyodide_js.loadPackage = create_proxy(load_package)
+    pyodide_js.loadPackagesFromImports = create_proxy(load_imports)
+
+
 def _change_folder(path: str) -> None:
     """Make it the current one; the home folder if it lies in a mount and is gone from the host."""
     home = Path.home()
@@ -299,7 +317,8 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     os.environ.update(options["env"])
     _change_folder(options["cwd"])
     kernel.begin_session()
-    kernel.packages.begin(options.get("packages") or {})
+    kernel.begin_packages(options.get("packages") or {})
+    _patch_loader(kernel)
 
     def handle(msg_type: str, message_id: str, parent_id: str, body: Any, buffers: Any) -> None:
         content, metadata = decode_body(body.to_bytes())

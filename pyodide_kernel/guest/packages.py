@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
@@ -25,6 +26,8 @@ class Packages:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._imports: Mapping[str, str] = {}
+        self.lock: dict[str, Any] = {}
+        """Version and needs of each package of the distribution, by normalized name."""
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._failed: dict[str, str] = {}
         self.finder = Finder(self)
@@ -32,6 +35,7 @@ class Packages:
     def begin(self, options: Mapping[str, Any]) -> None:
         """Take over what the host says it can provide, and look after imports from now on."""
         self._imports = dict(options.get("imports", {}))
+        self.lock.update(options.get("lock", {}))
         if self.finder not in sys.meta_path:
             sys.meta_path.append(self.finder)
 
@@ -84,16 +88,28 @@ class Packages:
         question = {"names": list(names), "wheels": [list(wheel) for wheel in wheels]}
         answer = ask(self._host, "package_request", question)
         new = [image for image in answer["images"] if image["name"] not in self._loaded]
-        for image in new:
+        self.show(new)
+        return [image["name"] for image in new]
+
+    def show(self, images: Sequence[Mapping[str, Any]]) -> None:
+        """Mount images that the host has named."""
+        for image in images:
             for folder in image["folders"]:
                 self._host.mount_image(folder, bool(image["library"]))
             self._loaded[image["name"]] = image
-        if PACKAGES not in sys.path and any(not image["library"] for image in new):
+        if PACKAGES not in sys.path and any(not image["library"] for image in images):
             sys.path.append(PACKAGES)
-        if any(image["library"] for image in new):
+        if any(image["library"] for image in images):
             os.environ["LD_LIBRARY_PATH"] = LIBRARIES
         importlib.invalidate_caches()
-        return [image["name"] for image in new]
+
+    def unload_if_loaded(self, name: str) -> bool:
+        """Take a package away; whether it was here. The name may have any spelling."""
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key not in self._loaded:
+            return False
+        self.unload(key)
+        return True
 
     def unload(self, name: str) -> None:
         """Take a package away; modules of it that are imported stay. Raises KeyError."""

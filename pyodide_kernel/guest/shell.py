@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 import sys
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -25,6 +26,7 @@ from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
 from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.patches import NoProcessesError
+from pyodide_kernel.guest.pip import Pip
 
 ENVIRONMENT = {
     # A terminal that understands colours, for libraries that ask.
@@ -39,6 +41,9 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 
+_PIP = re.compile(r"\s*(?:python3? -m )?pip3?\s+(.*)", re.DOTALL)
+"""The one program that there is."""
+
 
 class GuestShell(InteractiveShell):
     """IPython whose every output is a message, whose input is a question to the front end."""
@@ -47,6 +52,7 @@ class GuestShell(InteractiveShell):
     host = AnyTrait()
     kernel = AnyTrait()
     packages: Packages
+    pip: Pip
 
     displayhook_class = Type(GuestDisplayHook)  # type: ignore[assignment]  # IPython's pattern
     display_pub_class = Type(GuestDisplayPublisher)  # type: ignore[assignment]  # IPython's pattern
@@ -238,8 +244,11 @@ class GuestShell(InteractiveShell):
     # --- what does not exist here -----------------------------------------------------------------
 
     def system(self, cmd: str) -> None:
-        """Refuse: `!command` needs a process."""
+        """Refuse: `!command` needs a process. `!pip` is `%pip`."""
         __tracebackhide__ = True
+        if match := _PIP.fullmatch(cmd):
+            self.pip.run(match[1])
+            return
         raise NoProcessesError(f"!{cmd.strip()}")
 
     system_piped = system_raw = system

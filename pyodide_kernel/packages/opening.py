@@ -20,6 +20,7 @@ from pyodide_kernel.packages.downloads import Downloads
 from pyodide_kernel.packages.indexes import FolderIndex, Index, WebIndex
 from pyodide_kernel.packages.origins import origin
 from pyodide_kernel.packages.store import Store
+from pyodide_kernel.policy import PackageView
 from pyodide_kernel.runtime import Manifest
 
 
@@ -91,12 +92,22 @@ class Packages:
             python=self.manifest.python,
         )
 
-    def prepare(self) -> dict[str, str]:
-        """Make the cache folder; which modules which package has. Raises PackageError."""
+    def view(self) -> PackageView:
+        """Make the cache folder; what an interpreter sees. Raises PackageError."""
         self.cache.prepare()
         bundled = set(self.manifest.packages)
-        return {
-            module: package
-            for module, package in self.distribution.lock.imports().items()
-            if package not in bundled
-        }
+        lock = self.distribution.lock
+        return PackageView(
+            images=self.cache.images,
+            imports={
+                module: package
+                for module, package in lock.imports().items()
+                if package not in bundled
+            },
+            lock={
+                name: {"version": package.version, "depends": list(package.depends)}
+                for name, package in lock.packages.items()
+                if name not in bundled
+            },
+            preload=self.config.preload,
+        )

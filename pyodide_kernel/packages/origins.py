@@ -59,15 +59,15 @@ def with_credentials(url: str, source: str) -> str:
 def check_listed(url: str, *, page: str) -> None:
     """Raise PackageError if a page may not send us to this URL to fetch a file.
 
-    A file may lie on another server than the page. What would lead into this machine or its
-    network, or from https to http, is refused.
+    A file may lie on another server than the page. What leads from a public server into this
+    machine's network, from elsewhere into the machine itself, or from https to http, is refused.
     """
     there, here = origin(url), origin(page)
     if there == here:
         return
     if here.scheme == "https" and there.scheme != "https":
         raise PackageError(f"{redacted(page)} leads to {redacted(url)}, which is not https")
-    if not _is_public(there):
+    if _nearness(there) > _nearness(here):
         raise PackageError(
             f"{redacted(page)} leads to {redacted(url)}, inside this machine or its network; "
             "it is not fetched"
@@ -87,14 +87,24 @@ def check_redirect(url: str, *, asked: str, origins: Iterable[Origin]) -> None:
         )
 
 
-def _is_public(there: Origin) -> bool:
+def _nearness(there: Origin) -> int:
+    """0 for a public server, 1 for one of this machine's network, 2 for this machine."""
+    if there.host == "localhost" or there.host.endswith(".localhost"):
+        return 2
     try:
         addresses = [ipaddress.ip_address(there.host)]
     except ValueError:
         if urllib.request.getproxies().get(there.scheme):  # the proxy resolves the name
-            return there.host != "localhost" and not there.host.endswith(".localhost")
+            return 0
         addresses = _resolve(there)
-    return all(address.is_global for address in addresses)
+    return max(map(_address_nearness, addresses))
+
+
+def _address_nearness(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    if mapped.is_loopback or mapped.is_unspecified or mapped.is_link_local:
+        return 2  # link-local ones are where clouds keep a machine's own secrets
+    return 0 if mapped.is_global else 1
 
 
 def _resolve(there: Origin) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
