@@ -44,6 +44,10 @@ def _command(arguments: list[str]) -> int:
         from pyodide_kernel.doctor import doctor
 
         return doctor(arguments[1:])
+    if command == "cache":
+        from pyodide_kernel.cache_command import cache
+
+        return cache(arguments[1:])
     return run_kernel(arguments)
 
 

@@ -75,7 +75,8 @@ def kernel_parser() -> argparse.ArgumentParser:
         epilog=(
             "other commands, each with a --help of its own:\n"
             "  pyodide-kernel install   add a kernel to Jupyter, with settings of its own\n"
-            "  pyodide-kernel doctor    check the installation\n\n"
+            "  pyodide-kernel doctor    check the installation\n"
+            "  pyodide-kernel cache     show or empty the cache of packages\n\n"
             "Jupyter's own traits are set as --Class.trait=VALUE."
         ),
     )

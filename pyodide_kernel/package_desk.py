@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import PackageView
 from pyodide_kernel.publisher import Publisher
 from pyodide_kernel.runtime import Manifest, runtime_dir
+
+UPDATE_S: Final = 0.2
+"""Time between two changes of what users see."""
 
 NONE: Final = {"status": "error", "ename": "PackageError", "evalue": "there are no packages"}
 
@@ -93,8 +97,13 @@ class Shown:
     def begin(self, parent_id: str) -> Callable[[str], None]:
         """A function that shows a line below the cell of that id."""
 
+        last = -UPDATE_S
+
         def report(line: str) -> None:
-            if cell := self._cell(parent_id):
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= UPDATE_S and (cell := self._cell(parent_id)):
+                last = now
                 self._show(parent_id, cell, line)
 
         return report

@@ -30,12 +30,14 @@ class Packages:
         """Version and needs of each package of the distribution, by normalized name."""
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._failed: dict[str, str] = {}
+        self._preload: list[str] = []
         self.finder = Finder(self)
 
     def begin(self, options: Mapping[str, Any]) -> None:
         """Take over what the host says it can provide, and look after imports from now on."""
         self._imports = dict(options.get("imports", {}))
         self.lock.update(options.get("lock", {}))
+        self._preload = list(options.get("preload", ()))
         if self.finder not in sys.meta_path:
             sys.meta_path.append(self.finder)
 
@@ -59,6 +61,7 @@ class Packages:
         What can't be had is left to the import itself, which fails with the reason.
         """
         self._failed.clear()
+        self._import_preloaded()
         if not self._imports or "import" not in cell:
             return
         try:
@@ -78,6 +81,18 @@ class Packages:
             self.load(names)
         except PackageError as error:
             self._failed.update(dict.fromkeys(names, str(error)))
+
+    def _import_preloaded(self) -> None:
+        """Before the first cell: what the settings name."""
+        modules, self._preload = self._preload, []
+        if not modules:
+            return
+        try:
+            self.load([self._imports[module] for module in modules if module in self._imports])
+            for module in modules:
+                importlib.import_module(module)
+        except ImportError as error:
+            sys.stderr.write(f"--preload: {error}\n")
 
     def load(self, names: Sequence[str] = (), wheels: Sequence[tuple[str, str]] = ()) -> list[str]:
         """Load packages with all they need, and wheels; the names of those that were new.

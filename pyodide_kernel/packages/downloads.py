@@ -140,7 +140,7 @@ class Downloads:
                 origin(here)
                 with self._http().stream("GET", here, headers={"Accept": accept}) as response:
                     if response.has_redirect_location:
-                        there = urljoin(str(response.url), response.headers["location"])
+                        there = _joined(here, response.headers["location"])
                         check_redirect(there, asked=here, origins=self._origins)
                         here = there
                         continue
@@ -226,6 +226,13 @@ class Downloads:
 
 class NotThereError(PackageError):
     """The server does not have it."""
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise PackageError(f"{redacted(url)} redirects to what is no URL") from None
 
 
 def _certificate_file() -> Path | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from pyodide_kernel.errors import PackageError
 from pyodide_kernel.packages.archive import MAX_METADATA_BYTES, read_metadata, write_image
@@ -32,6 +33,17 @@ class Job:
 
     cancelled: threading.Event
     report: Report
+
+
+class _PartOf(threading.Event):
+    """Set by itself, or with another: the others of a job that has failed have to stop too."""
+
+    def __init__(self, whole: threading.Event) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._whole.is_set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +99,19 @@ class Store:
         missing = [entry for entry in wanted if not (self._cache.images / entry.sha256).is_dir()]
         if missing:
             job.report(_sentence([entry.label for entry in missing]))
+        return self._images(wanted, job)
+
+    def _images(self, wanted: Sequence[_Wanted], job: Job) -> list[dict[str, Any]]:
+        part = replace(job, cancelled=_PartOf(job.cancelled))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="packages") as pool:
-            tasks = [pool.submit(self._image, entry, job) for entry in wanted]
-            try:
-                return [task.result() for task in tasks]
-            except BaseException:
-                job.cancelled.set()
+            tasks = [pool.submit(self._image, entry, part) for entry in wanted]
+            finished, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+            failures = [error for task in finished if (error := task.exception()) is not None]
+            if failures:
+                part.cancelled.set()
                 pool.shutdown(cancel_futures=True)
-                raise
+                raise failures[0]
+            return [task.result() for task in tasks]
 
     def _closure(self, names: Sequence[str]) -> list[LockedPackage]:
         if not names:
@@ -164,6 +181,12 @@ class Store:
         """An archive in the cache; without a digest, whatever is there."""
         if sha256 is not None and (kept := self._cache.wheel(sha256)) is not None:
             return kept
+        name = unquote(urlsplit(url).path.rpartition("/")[2])
+        job.report(f"Downloading {name} …")
+
+        def progress(received: int) -> None:
+            job.report(f"Downloading {name}: {received / 1e6:.1f} MB …")
+
         with self._cache.scratch() as scratch:
             path = scratch / "archive"
             with path.open("w+b") as target:
@@ -173,6 +196,7 @@ class Store:
                     limit_bytes=MAX_WHEEL_BYTES,
                     sha256=sha256,
                     cancelled=job.cancelled,
+                    progress=progress,
                 )
             return self._cache.keep_wheel(answer.sha256, path)
 
@@ -182,7 +206,6 @@ class Store:
         key = f"digest of {url}"
         if (saved := self._cache.page(key)) is not None:
             return saved[0].decode()
-        job.report(f"Downloading {file.filename}")
         digest = self._download(url, None, job).name
         self._cache.keep_page(key, digest.encode())
         return digest
@@ -220,7 +243,6 @@ class Store:
         if file.metadata:
             return self._metadata_beside(url, file, job)
         digest = file.sha256 or self._remembered_digest(index, project, file, job)
-        job.report(f"Downloading {file.filename}")
         return read_metadata(self._download(url, digest, job), name=filename)
 
     def _metadata_beside(self, url: str, file: IndexFile, job: Job) -> str:
