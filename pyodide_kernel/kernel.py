@@ -135,6 +135,10 @@ class PyodideKernel(Kernel):
         DEFAULT_LIMIT_BYTES, min=0, help="Bytes from which old packages are removed from it."
     ).tag(config=True)
 
+    compile_packages = Bool(
+        True, help="Whether bytecode of packages is made, in the background, after their first use."
+    ).tag(config=True)
+
     make_packages = AnyTrait(PackageDesk, help="Makes the kernel's packages.")
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
     look_around = AnyTrait(look_around, help="Finds what the policy has to know of the host.")
@@ -186,6 +190,7 @@ class PyodideKernel(Kernel):
             preload=tuple(self.preload),
             cache_dir=cache_folder(self.cache_dir),
             cache_limit=self.cache_limit,
+            compile=self.compile_packages,
         )
         desk: PackageDesk = self.make_packages(config, manifest=self.manifest, log=self.log)
         return desk

@@ -81,7 +81,9 @@ class PackageDesk:
     def _loaded(self, images: list[Mapping[str, Any]]) -> None:
         """After an answer: make room in the cache, and bytecode for the next time."""
         self._packages.cache.evict()
-        if any(len(image["folders"]) == 1 and not image["library"] for image in images):
+        if self._packages.config.compile and any(
+            len(image["folders"]) == 1 and not image["library"] for image in images
+        ):
             start_maker(self._packages.cache.folder, log=self._log)
 
 

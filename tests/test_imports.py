@@ -75,7 +75,8 @@ RULES: dict[str, Rule] = {
     "limits.py": Rule(),
     "runtime.py": Rule(allowed=(ERRORS,)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
-    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, POLICY, f"{OURS}.packages.lockfile")),
+    "values.py": Rule(allowed=(LIMITS, MOUNTS, f"{OURS}.packages.lockfile")),
+    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, POLICY, f"{OURS}.values")),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
 }
 

@@ -11,7 +11,8 @@ from pyodide_kernel.options import (
     kernel_parser,
     parse_kernel_options,
 )
-from pyodide_kernel.settings import SETTINGS, read_duration, read_seconds, read_size
+from pyodide_kernel.settings import SETTINGS
+from pyodide_kernel.values import read_duration, read_seconds, read_size
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,22 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from IPython.core.error import UsageError
 
 from pyodide_kernel.guest.installer import Installer
 from pyodide_kernel.guest.packages import PackageError
+from pyodide_kernel.guest.requirements import (
+    NAME,
+    NO_BUILDS,
+    PipError,
+    project_of,
+    read_requirements,
+    requirement,
+)
 from pyodide_kernel.guest.unavailable import reason_for
 
-_NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _REFUSED: Final = re.compile(r"for '([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 _WITHOUT_EFFECT: Final = (
@@ -26,13 +32,6 @@ _WITHOUT_EFFECT: Final = (
     *("--break-system-packages", "--root-user-action=ignore", "--only-binary=:all:"),
 )
 """Options of pip that make no difference here."""
-
-
-class PipError(PackageError):
-    """Something could not be installed; shown without a traceback, which would tell nothing."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"ERROR: {self}"]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,12 +91,12 @@ class Pip:
 
     def _install(self, options: Any) -> None:
         __tracebackhide__ = True
-        requirements = [_requirement(text) for text in options.requirements]
+        requirements = [requirement(text) for text in options.requirements]
         for path in options.requirement:
-            requirements += map(_requirement, _read_requirements(path))
-        constraints = [text for path in options.constraint for text in _read_requirements(path)]
+            requirements += map(requirement, read_requirements(path))
+        constraints = [text for path in options.constraint for text in read_requirements(path)]
         if options.editable:
-            raise PipError(f"-e {options.editable[0]}: {_NO_BUILDS}")
+            raise PipError(f"-e {options.editable[0]}: {NO_BUILDS}")
         if not requirements:
             raise UsageError("%pip install: a requirement or -r FILE is missing")
         before = _installed()
@@ -147,7 +146,7 @@ class Pip:
         """Take away what is to be upgraded, so that micropip looks for the newest version."""
         taken = {}
         for text in requirements:
-            name = _name(text)
+            name = project_of(text)
             image = self._installer.packages.loaded.get(name)
             if image is not None:
                 self._installer.packages.unload(name)
@@ -166,7 +165,7 @@ class Pip:
         new = {name: version for name, version in after.items() if before.get(name) != version}
         if not quiet:
             for text in requirements:
-                name = _name(text)
+                name = project_of(text)
                 if name in after and name not in new:
                     self._say(f"Requirement already satisfied: {text} ({after[name]})")
             if new:
@@ -217,7 +216,7 @@ class Pip:
                 {
                     match[1]
                     for text in found.requires or ()
-                    if _is_plain(text) and (match := _NAME.match(text))
+                    if _is_plain(text) and (match := NAME.match(text))
                 }
             )
             self._say(
@@ -225,51 +224,6 @@ class Pip:
                 f"Summary: {found.metadata['Summary'] or ''}\n"
                 f"Location: {found.locate_file('')}\nRequires: {', '.join(needs)}"
             )
-
-
-_NO_BUILDS: Final = "only wheels can be installed; WebAssembly has no processes to build one"
-
-
-def _requirement(text: str) -> str:
-    """A requirement for micropip. Raises PipError for what would have to be built."""
-    if text.endswith(".whl") and "://" not in text and "@" not in text:
-        path = Path(text.removeprefix("emfs:")).expanduser().absolute()
-        if not path.is_file():
-            raise PipError(f"{text}: there is no such file; files of the host are under /mnt")
-        return f"emfs:{path}"
-    if re.match(r"(?:git|hg|svn|bzr)\+|.*@\s*(?:git|hg)\+", text):
-        raise PipError(f"{text}: {_NO_BUILDS}")
-    if text.endswith((".tar.gz", ".zip", ".tgz")) or text in (".", "..") or text.startswith("./"):
-        raise PipError(f"{text}: {_NO_BUILDS}")
-    return text
-
-
-def _read_requirements(name: str) -> list[str]:
-    """The requirements in a file of pip's form. Raises PipError."""
-    path = Path(name).expanduser()
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise PipError(f"{name} can't be read: {error.strerror}") from None
-    found = []
-    for line in re.sub(r"\\\n", " ", text).splitlines():
-        plain = re.sub(r"(^|\s)#.*", "", line)
-        plain = re.sub(r"\s--hash=\S+", "", plain).strip()
-        if plain.startswith(("-r ", "--requirement ")):
-            found += _read_requirements(str(path.parent / plain.split(None, 1)[1]))
-        elif plain.startswith("-"):
-            raise PipError(f"{name}: the option {plain!r} is not supported in a file")
-        elif plain:
-            found.append(plain)
-    return found
-
-
-def _name(requirement: str) -> str:
-    """Normalized name of the project that a requirement or the path of a wheel is about."""
-    if requirement.endswith(".whl"):
-        requirement = requirement.rpartition("/")[2].split("-", 1)[0]
-    match = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
 def _installed() -> dict[str, str]:
@@ -310,5 +264,5 @@ def _no_wheel(name: str, page: Mapping[str, Any]) -> str:
     hint = f" {reason}." if reason else " A pure-Python package, or an older version, may do."
     return (
         f"{name} has no wheel that runs in WebAssembly: the index has {' and '.join(what)}, and "
-        f"{_NO_BUILDS}.{hint}"
+        f"{NO_BUILDS}.{hint}"
     )

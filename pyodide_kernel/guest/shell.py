@@ -41,7 +41,7 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 
-_PIP = re.compile(r"\s*(?:python3? -m )?pip3?\s+(.*)", re.DOTALL)
+_PIP = re.compile(r"\s*(?:python3? -m )?pip3?(?:\s+(.*))?", re.DOTALL)
 """The one program that there is."""
 
 
@@ -247,7 +247,7 @@ class GuestShell(InteractiveShell):
         """Refuse: `!command` needs a process. `!pip` is `%pip`."""
         __tracebackhide__ = True
         if match := _PIP.fullmatch(cmd):
-            self.pip.run(match[1])
+            self.pip.run(match[1] or "")
             return
         raise NoProcessesError(f"!{cmd.strip()}")
 

@@ -36,6 +36,7 @@ class PackageConfig:
     preload: tuple[str, ...] = ()
     cache_dir: Path
     cache_limit: int = DEFAULT_LIMIT_BYTES
+    compile: bool = True
 
 
 def default_distribution(runtime: Path, version: str) -> str:

@@ -14,8 +14,9 @@ from typing import Any, Final
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import PackageError, PyodideKernelError
 from pyodide_kernel.packages.downloads import Interrupted
+from pyodide_kernel.packages.jobs import Job, Report
 from pyodide_kernel.packages.lockfile import is_project_name, normalized
-from pyodide_kernel.packages.store import Job, Report, Store
+from pyodide_kernel.packages.store import Store
 
 QUESTIONS: Final = ("package_request", "index_request")
 MAX_NAMES: Final = 1000

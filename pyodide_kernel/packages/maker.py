@@ -135,31 +135,34 @@ def _files(image: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[bool]:
+def only_one(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Whether this is the one process that works on the folder, for that long."""
     with (folder / "maker.lock").open("w") as file:
-        yield _take(file)
+        yield _take(file, wait)
 
 
-def _take(file: IO[str]) -> bool:
+def _take(file: IO[str], wait: bool) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows: two at once do the same work twice, and that is all
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True
 
 
-def make_all(folder: Path) -> int:
-    """Compile until nothing is left, or time is up; how many images that were."""
+def make_all(folder: Path, *, wait: bool = False) -> int:
+    """Compile until nothing is left, or time is up; how many images that were.
+
+    If another process is at it, leave it to that, or with `wait` do what it has left undone.
+    """
     cache = Cache(folder)
     cache.prepare()
     end = time.monotonic() + TIME_LIMIT_S
     done = 0
-    with only_one(folder) as alone:
+    with only_one(folder, wait=wait) as alone:
         if not alone or not images_without_bytecode(cache):
             return 0
         maker = Maker(cache)

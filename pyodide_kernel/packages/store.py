@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -17,33 +16,12 @@ from pyodide_kernel.packages.cache import BYTECODE, Cache
 from pyodide_kernel.packages.distribution import Distribution
 from pyodide_kernel.packages.downloads import MAX_WHEEL_BYTES, Downloads, Interrupted
 from pyodide_kernel.packages.indexes import Index, IndexFile, fits_python, runs_here
+from pyodide_kernel.packages.jobs import Job, PartOf
 from pyodide_kernel.packages.lockfile import LockedPackage, is_project_name, normalized
 from pyodide_kernel.packages.origins import check_listed, with_credentials
 
 AT_ONCE: Final = 4
 """Archives fetched and unpacked at the same time."""
-
-Report = Callable[[str], None]
-"""Told what is being done, as a line for the user."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One question of the guest, while it is worked on."""
-
-    cancelled: threading.Event
-    report: Report
-
-
-class _PartOf(threading.Event):
-    """Set by itself, or with another: the others of a job that has failed have to stop too."""
-
-    def __init__(self, whole: threading.Event) -> None:
-        super().__init__()
-        self._whole = whole
-
-    def is_set(self) -> bool:
-        return super().is_set() or self._whole.is_set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +80,7 @@ class Store:
         return self._images(wanted, job)
 
     def _images(self, wanted: Sequence[_Wanted], job: Job) -> list[dict[str, Any]]:
-        part = replace(job, cancelled=_PartOf(job.cancelled))
+        part = replace(job, cancelled=PartOf(job.cancelled))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="packages") as pool:
             tasks = [pool.submit(self._image, entry, part) for entry in wanted]
             finished, _ = wait(tasks, return_when=FIRST_EXCEPTION)

@@ -11,8 +11,8 @@ from wheels import Server, running_server
 
 from pyodide_kernel.packages.cache import Cache
 from pyodide_kernel.packages.downloads import Downloads
+from pyodide_kernel.packages.jobs import Job
 from pyodide_kernel.packages.origins import origin
-from pyodide_kernel.packages.store import Job
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from pyodide_kernel.packages.desk import Desk, read_index_request, read_package_
 from pyodide_kernel.packages.distribution import Distribution, open_distribution
 from pyodide_kernel.packages.downloads import Downloads
 from pyodide_kernel.packages.indexes import FolderIndex, WebIndex
-from pyodide_kernel.packages.store import Job, Store
+from pyodide_kernel.packages.jobs import Job
+from pyodide_kernel.packages.store import Store
 from pyodide_kernel.runtime import runtime_dir
 
 LOCK = runtime_dir() / "pyodide" / "pyodide-lock.json"
