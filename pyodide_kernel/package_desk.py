@@ -38,6 +38,9 @@ class PackageDesk:
         self.view = self._open(config)
 
     def _open(self, config: PackageConfig) -> PackageView | None:
+        if not config.cache_dir.is_absolute():
+            self._log.warning("There will be no packages: no home folder; set --cache-dir")
+            return None
         try:
             return self._packages.view()
         except PackageError as error:

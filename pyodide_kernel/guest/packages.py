@@ -15,6 +15,9 @@ from pyodide_kernel.guest.host import Host
 from pyodide_kernel.guest.imports import LIBRARIES, PACKAGES, imported_modules, is_for_user
 from pyodide_kernel.guest.unavailable import reason_for
 
+_INSTALLS = re.compile(r"\b(?:pip|micropip|piplite)\b")
+"""A cell that may install what it imports: then the imports find out what is missing."""
+
 
 class PackageError(ImportError):
     """A package can't be had; the message says why."""
@@ -62,7 +65,7 @@ class Packages:
         """
         self._failed.clear()
         self._import_preloaded()
-        if not self._imports or "import" not in cell:
+        if not self._imports or "import" not in cell or _INSTALLS.search(cell):
             return
         try:
             code = transform(cell)

@@ -25,7 +25,7 @@ from pyodide_kernel.runtime import Manifest
 
 
 def cache_folder(setting: str) -> Path:
-    """The folder of the package cache."""
+    """The folder of the package cache; not absolute if there is no home folder for it."""
     if setting:
         return Path(setting).expanduser().absolute()
     return user_folder("cache") / "packages"

@@ -64,6 +64,12 @@ def test_imports_of_a_cell_are_loaded_before_it_runs_in_one_go(guest: Guest, she
     assert asked(guest.run("import pk_demo")) == []
 
 
+def test_a_cell_that_installs_is_not_looked_at_before(guest: Guest, shelf: Path) -> None:
+    answer(guest, "pk-demo")
+    outcome = guest.run("%pip list\nimport pk_demo")
+    assert outcome.types.index("package_request") > outcome.types.index("stream")
+
+
 def test_what_only_a_run_shows_is_loaded_then(guest: Guest, shelf: Path) -> None:
     answer(guest, "pk-demo")
     outcome = guest.run("import importlib\nimportlib.import_module('pk_' + 'demo').value")

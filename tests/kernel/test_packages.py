@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -162,14 +161,15 @@ def test_a_second_kernel_needs_no_network(
 
 
 def test_two_kernels_at_once_share_an_empty_cache(tmp_path: Path, server: Server) -> None:
-    def run(name: str) -> str | None:
-        folder = tmp_path / name
-        folder.mkdir()
-        with kernel_of(folder, server, tmp_path / "cache") as started:
-            return started.run("%pip install -q needs\nimport needs, demo; demo.value").result
-
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(run, ("one", "two"))) == ["42", "42"]
+    with contextlib.ExitStack() as stack:
+        kernels = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            started = kernel_of(tmp_path / name, server, tmp_path / "cache")
+            kernels.append(stack.enter_context(started))
+        code = "%pip install -q needs\nimport needs, demo; demo.value"
+        cells = [(started, started.start(code)) for started in kernels]
+        assert [started.finish(msg_id).result for started, msg_id in cells] == ["42", "42"]
 
 
 def test_an_interrupt_ends_a_download_and_the_next_cell_runs(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from distribution import NoDistributionError, real_distribution
-from real_kernel import RealKernel, real_kernel
+from real_kernel import Cell, RealKernel, real_kernel
 
 pytestmark = [pytest.mark.deno, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -93,17 +93,24 @@ INSTALL = "%pip install -q pydantic ipywidgets plotly\nimport pydantic, ipywidge
 def test_packages_come_from_the_index_for_two_kernels_and_then_offline(
     tmp_path: Path, distribution: Path
 ) -> None:
-    def run(name: str, *options: str) -> str | None:
-        folder = tmp_path / name
-        folder.mkdir()
+    def start(stack: ExitStack, name: str, *options: str) -> RealKernel:
+        (tmp_path / name).mkdir()
         own = [f"--package-url={distribution}", f"--cache-dir={tmp_path / 'cache'}", NOT_COMPILING]
-        with real_kernel(folder, *own, *options) as started:
-            for _ in range(2):
-                cell = started.run(INSTALL, timeout_s=CELL_S)
-            if "can't be reached" in cell.evalue or "can't be fetched" in cell.evalue:
-                pytest.skip(f"no package index can be reached: {cell.evalue}")
-            return cell.result or cell.evalue
+        return stack.enter_context(real_kernel(tmp_path / name, *own, *options))
 
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(run, ("one", "two"))) == ["'done'", "'done'"]
-    assert run("three", "--offline") == "'done'"
+    with ExitStack() as stack:
+        kernels = [start(stack, name) for name in ("one", "two")]
+        for _ in range(2):
+            running = [(kernel, kernel.start(INSTALL)) for kernel in kernels]
+            cells = [kernel.finish(msg_id, timeout_s=CELL_S) for kernel, msg_id in running]
+            skip_without_index(cells)
+            assert [cell.result for cell in cells] == ["'done'"] * 2
+    with ExitStack() as stack:
+        cell = start(stack, "three", "--offline").run(INSTALL, timeout_s=CELL_S)
+        assert cell.result == "'done'", cell.evalue
+
+
+def skip_without_index(cells: list[Cell]) -> None:
+    for cell in cells:
+        if "can't be reached" in cell.evalue or "can't be fetched" in cell.evalue:
+            pytest.skip(f"no package index can be reached: {cell.evalue}")
