@@ -6,25 +6,30 @@ may run here, under URLs that lead nowhere. Wheels themselves never come into th
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import json
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
 from pyodide_kernel.guest.host import Host
-from pyodide_kernel.guest.packages import PackageError, Packages, ask
+from pyodide_kernel.guest.packages import PackageError, Packages, UnreachableError, ask
 
 LISTED: Final = "https://index.invalid/"
 """What the URL of each file begins with that the host lists."""
 
 LOCAL: Final = "/lib/local-packages"
 """Where wheels of the user's own go; in memory."""
+
+
+class NoDistributionError(PackageError):
+    """The distribution has a package, as its lock says, but it could not be fetched."""
 
 
 class Installer:
@@ -91,10 +96,11 @@ def adapt(micropip: ModuleType, installer: Installer) -> None:
     from micropip import wheelinfo
     from micropip.package_manager import PackageManager
 
-    layer = _layer(installer)
-    micropip._package_manager_singleton.compat_layer = layer
+    manager = micropip._package_manager_singleton
+    manager.compat_layer = _layer(installer)
     _adapt_wheels(wheelinfo, installer)
     _adapt_manager(PackageManager, installer)
+    micropip.install = manager.install  # type: ignore[attr-defined]  # bound before it changed
 
 
 def _layer(installer: Installer) -> Any:
@@ -139,7 +145,10 @@ def _layer(installer: Installer) -> Any:
 
         @staticmethod
         async def loadPackage(names: Any) -> None:  # micropip's name
-            installer.packages.load([names] if isinstance(names, str) else list(names))
+            try:
+                installer.packages.load([names] if isinstance(names, str) else list(names))
+            except UnreachableError as error:
+                raise NoDistributionError(str(error)) from None
 
         @staticmethod
         def to_js(value: Any, /, **_: Any) -> Any:
@@ -200,7 +209,13 @@ def _adapt_manager(manager: Any, installer: Installer) -> None:
 
     async def install_anew(self: Any, *args: Any, **kwargs: Any) -> None:
         installer.begin()
-        await install(self, *args, **kwargs)
+        try:
+            await install(self, *args, **kwargs)
+        except NoDistributionError as error:
+            sys.stderr.write(f"{error}; looking in the package indexes instead\n")
+            installer.begin()
+            with _without_distribution(self.compat_layer):
+                await install(self, *args, **kwargs)
 
     def uninstall_here(self: Any, distributions: Any, logger: Any) -> None:
         others = []
@@ -217,6 +232,15 @@ def _adapt_manager(manager: Any, installer: Installer) -> None:
     install_anew.__doc__ = install.__doc__
     manager.install = install_anew
     manager._uninstall_distributions = uninstall_here
+
+
+@contextlib.contextmanager
+def _without_distribution(layer: Any) -> Iterator[None]:
+    locked, layer.lockfile_packages = layer.lockfile_packages, {}
+    try:
+        yield
+    finally:
+        layer.lockfile_packages = locked
 
 
 class InstallerFinder:

@@ -23,6 +23,10 @@ class PackageError(ImportError):
     """A package can't be had; the message says why."""
 
 
+class UnreachableError(PackageError):
+    """A package could not be fetched."""
+
+
 class Packages:
     """What the host can provide, and what of it is here."""
 
@@ -187,4 +191,5 @@ def ask(host: Host, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, A
         return answer
     if answer.get("ename") == "KeyboardInterrupt":
         raise KeyboardInterrupt
-    raise PackageError(str(answer.get("evalue", "no reason was given")))
+    kind = UnreachableError if answer.get("ename") == "UnreachableError" else PackageError
+    raise kind(str(answer.get("evalue", "no reason was given")))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import PackageError, PyodideKernelError
-from pyodide_kernel.packages.downloads import Interrupted
+from pyodide_kernel.packages.downloads import Interrupted, UnreachableError
 from pyodide_kernel.packages.jobs import Job, Report
 from pyodide_kernel.packages.lockfile import is_project_name, normalized
 from pyodide_kernel.packages.store import Store
@@ -71,7 +71,8 @@ class Desk:
         except Interrupted:
             answer = {"status": "error", "ename": "KeyboardInterrupt", "evalue": ""}
         except PyodideKernelError as error:
-            answer = {"status": "error", "ename": "PackageError", "evalue": str(error)}
+            kind = "Unreachable" if isinstance(error, UnreachableError) else "Package"
+            answer = {"status": "error", "ename": f"{kind}Error", "evalue": str(error)}
         except Exception as error:  # a loop top: the guest must get an answer
             self._log.exception("Failed to answer a %s", message.msg_type)
             answer = {"status": "error", "ename": "PackageError", "evalue": f"a bug: {error!r}"}

@@ -56,6 +56,14 @@ class Answer:
     sha256: str
 
 
+class UnreachableError(PackageError):
+    """It could not be fetched; whether it is what it should be is another question."""
+
+
+class NotThereError(UnreachableError):
+    """The server does not have it."""
+
+
 class _Passing(Exception):  # never leaves this module
     """A failure that another attempt may not meet."""
 
@@ -99,7 +107,7 @@ class Downloads:
         `cancelled` is set.
         """
         if self.offline:
-            raise PackageError(f"{redacted(url)} is not in the cache, and --offline is set")
+            raise UnreachableError(f"{redacted(url)} is not in the cache, and --offline is set")
         cancelled = cancelled or threading.Event()
         for delay in (*self._back_off_s, None):
             if cancelled.is_set():
@@ -110,7 +118,7 @@ class Downloads:
                 answer = self._attempt(url, target, limit_bytes, accept, cancelled, progress)
             except _Passing as error:
                 if delay is None:
-                    raise PackageError(f"{redacted(url)} can't be fetched: {error}") from error
+                    raise UnreachableError(f"{redacted(url)} can't be fetched: {error}") from error
                 log.info("Trying %s again: %s", redacted(url), error)
                 cancelled.wait(delay)
                 continue
@@ -222,10 +230,6 @@ class Downloads:
             if self._client is not None:
                 self._client.close()
                 self._client = None
-
-
-class NotThereError(PackageError):
-    """The server does not have it."""
 
 
 def _joined(url: str, location: str) -> str:

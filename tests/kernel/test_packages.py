@@ -226,6 +226,21 @@ def test_find_links_is_an_index(tmp_path: Path, server: Server, cache: Path) -> 
         assert k.run("%pip install -q own\nimport own; own.v").result == "6"
 
 
+def test_pip_goes_on_with_the_index_if_the_distribution_is_gone(
+    tmp_path: Path, server: Server
+) -> None:
+    with kernel_of(tmp_path, server, tmp_path / "cache") as started:
+        del server.answers["/full/base-2-py3-none-any.whl"]
+        server.list_wheel("base", "2", wheel_bytes("base", "2", {"base.py": "value = 'index'"}))
+        try:
+            cell = started.run("%pip install base\nimport base; base.value")
+        finally:
+            serve_distribution(server)
+    assert cell.result == "'index'", cell.evalue
+    assert "looking in the package indexes instead" in cell.text("stderr")
+    assert "Successfully installed base-2" in cell.text()
+
+
 # From inside
 
 
