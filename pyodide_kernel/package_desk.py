@@ -91,54 +91,58 @@ class PackageDesk:
 
 
 class Shown:
-    """What users see while packages are loaded: a line that changes and then goes away."""
+    """What users see while packages are loaded: a line that changes and then goes away.
+
+    A cell has one at most, however often it asks.
+    """
 
     def __init__(self, *, publisher: Publisher, parents: Parents) -> None:
         self._publisher = publisher
         self._parents = parents
-        self._displays: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._cell: Parent | None = None
+        """The cell that has a line, which may be empty."""
+        self._display = ""
+        self._line = ""
 
     def begin(self, parent_id: str) -> Callable[[str], None]:
         """A function that shows a line below the cell of that id."""
-
         last = -UPDATE_S
 
         def report(line: str) -> None:
             nonlocal last
-            now = time.monotonic()
-            if now - last >= UPDATE_S and (cell := self._cell(parent_id)):
-                last = now
-                self._show(parent_id, cell, line)
+            with self._lock:
+                now = time.monotonic()
+                if now - last >= UPDATE_S and (cell := self._find(parent_id)):
+                    last = now
+                    self._show(cell, line)
 
         return report
 
     def end(self, parent_id: str) -> None:
         """Take the line away."""
         with self._lock:
-            display = self._displays.pop(parent_id, None)
-        cell = self._cell(parent_id)
-        if display is None or cell is None:
-            return
-        if cell.sent_bytes == 0:  # the line is all there is, so the whole output may go
-            self._publisher.publish("clear_output", {"wait": False}, parent=cell.header)
-        else:
-            self._publish("update_display_data", cell, display, "")
+            cell = self._find(parent_id)
+            if cell is None or cell is not self._cell or not self._line:
+                return
+            if cell.sent_bytes == 0:  # the line is all there is, so the whole output may go
+                self._publisher.publish("clear_output", {"wait": False}, parent=cell.header)
+                self._cell, self._line = None, ""
+            else:
+                self._show(cell, "")
 
-    def _show(self, parent_id: str, cell: Parent, line: str) -> None:
-        with self._lock:
-            display = self._displays.get(parent_id)
-            msg_type = "update_display_data" if display else "display_data"
-            display = self._displays.setdefault(parent_id, display or secrets.token_hex(8))
-        self._publish(msg_type, cell, display, line)
-
-    def _publish(self, msg_type: str, cell: Parent, display: str, line: str) -> None:
+    def _show(self, cell: Parent, line: str) -> None:
+        msg_type = "update_display_data"
+        if cell is not self._cell:
+            msg_type = "display_data"
+            self._cell, self._display = cell, secrets.token_hex(8)
+        self._line = line
         content = {
             "data": {"text/plain": line},
             "metadata": {},
-            "transient": {"display_id": display},
+            "transient": {"display_id": self._display},
         }
         self._publisher.publish(msg_type, content, parent=cell.header)
 
-    def _cell(self, parent_id: str) -> Parent | None:
+    def _find(self, parent_id: str) -> Parent | None:
         return self._parents.get(parent_id) or self._parents.running_cell
