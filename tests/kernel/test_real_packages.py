@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from distribution import NoDistributionError, real_distribution
 from real_kernel import Cell, RealKernel, real_kernel
+from wheels import lock_bytes, lock_entry, wheel_bytes
 
 pytestmark = [pytest.mark.deno, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -114,3 +117,28 @@ def skip_without_index(cells: list[Cell]) -> None:
     for cell in cells:
         if "can't be reached" in cell.evalue or "can't be fetched" in cell.evalue:
             pytest.skip(f"no package index can be reached: {cell.evalue}")
+
+
+def test_libraries_that_packages_share_are_found_by_the_linker(
+    tmp_path: Path, distribution: Path
+) -> None:
+    (wheel,) = distribution.glob("kiwisolver-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
+        library = archive.read(name)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("libdemo.so", library)
+    demo = wheel_bytes("demo", "1", {"demo.py": "import ctypes\nctypes.CDLL('libdemo.so')\n"})
+    entry = lock_entry("libdemo", "1", packed.getvalue(), imports=()) | {
+        "package_type": "shared_library",
+        "file_name": "libdemo-1.zip",
+    }
+    needing = lock_entry("demo", "1", demo, depends=("libdemo",))
+    (tmp_path / "pyodide-lock.json").write_bytes(lock_bytes(needing, entry))
+    (tmp_path / "libdemo-1.zip").write_bytes(packed.getvalue())
+    (tmp_path / "demo-1-py3-none-any.whl").write_bytes(demo)
+    options = f"--package-url={tmp_path}", f"--cache-dir={tmp_path / 'cache'}", NOT_COMPILING
+    with real_kernel(tmp_path, *options) as kernel:
+        cell = kernel.run("import demo\n'loaded'", timeout_s=CELL_S)
+        assert cell.result == "'loaded'", cell.evalue
