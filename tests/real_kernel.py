@@ -154,6 +154,21 @@ class RealKernel:
         self.manager.interrupt_kernel()
         return self.finish(msg_id, timeout_s=timeout_s)
 
+    def interrupt_and_wait(self) -> None:
+        """Interrupt, and block until the kernel has done so.
+
+        The manager does not wait for the reply, and nothing orders what it sends on the control
+        channel before a cell that is sent on the shell channel afterwards.
+        """
+        session, control = self.client.session, self.client.control_channel
+        request = session.msg("interrupt_request", {})
+        control.send(request)
+        asked = request["header"]["msg_id"]
+        while (
+            self.client.get_control_msg(timeout=TIMEOUT_S)["parent_header"].get("msg_id") != asked
+        ):
+            pass
+
     @property
     def pid(self) -> int:
         """Process id of the host."""

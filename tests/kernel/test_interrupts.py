@@ -61,7 +61,7 @@ def test_an_interrupt_ends_a_question(kernel: RealKernel) -> None:
 
 
 def test_an_interrupt_while_nothing_runs_does_nothing(kernel: RealKernel) -> None:
-    kernel.manager.interrupt_kernel()
+    kernel.interrupt_and_wait()
     assert kernel.run("40 + 2").result == "42"
 
 
