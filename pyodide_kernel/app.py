@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import zmq
@@ -189,11 +189,23 @@ class PyodideKernelApp(IPKernelApp):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             for name in END_SIGNALS:
                 if hasattr(signal, name):
-                    signal.signal(getattr(signal, name), self._end_by_signal)
+                    self._handle(getattr(signal, name))
 
-    def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int) -> None:
+        """Have the loop handle a signal.
+
+        A handler of Python's alone does not wake the main thread if the signal comes just before
+        that goes to sleep, or to another thread; the loop's wakes it through a descriptor.
+        """
+        loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        try:
+            loop.add_signal_handler(number, self._end_by_signal, number)
+        except NotImplementedError:  # on Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._end_by_signal, number))
+
+    def _end_by_signal(self, number: int) -> None:
         self.ended_by = number
-        IOLoop.current().add_callback_from_signal(IOLoop.current().stop)
+        IOLoop.current().stop()
 
     def init_kernel(self) -> None:
         """Make the kernel and start its interpreter."""

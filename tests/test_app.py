@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +155,25 @@ def _wait_for(path: Path) -> dict[str, Any]:
         else:
             return content
     raise TimeoutError(str(path))
+
+
+def _threads_that_take(number: signal.Signals, pid: int) -> list[int]:
+    """Threads of a process, but for its main one, that do not block a signal."""
+    found = []
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        thread, blocked = int(lines["Pid"]), int(lines["SigBlk"], 16)
+        if thread != pid and not blocked >> (number - 1) & 1:
+            found.append(thread)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a signal can be given to one thread on Linux")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_another_thread_receives_ends_an_idle_kernel(number: signal.Signals) -> None:
+    """As does one that comes just before the main thread goes to sleep: neither wakes it."""
+    with kernel_process() as kernel:
+        kernel.run("pass")
+        thread = _threads_that_take(number, kernel.pid)[0]
+        assert ctypes.CDLL(None).tgkill(kernel.pid, thread, number) == 0
+        assert kernel.wait() == -number
