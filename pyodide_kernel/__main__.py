@@ -1,4 +1,4 @@
-"""The command line: run a kernel, install one, look for what is wrong.
+"""The command line: run a kernel, install one, make it start fast, look for what is wrong.
 
 Only what a command needs is imported, and only then.
 """
@@ -44,6 +44,10 @@ def _command(arguments: list[str]) -> int:
         from pyodide_kernel.doctor import doctor
 
         return doctor(arguments[1:])
+    if command == "warm":
+        from pyodide_kernel.warm import warm
+
+        return warm(arguments[1:])
     return run_kernel(arguments)
 
 

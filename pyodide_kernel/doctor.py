@@ -69,6 +69,7 @@ def findings() -> Iterator[Finding]:
     yield _check("cache folder", lambda: _writable("cache"))
     yield _check("data folder", lambda: _writable("data"))
     if deno.ok and files.ok:
+        yield _check("snapshot", _snapshot)
         yield _check("test cell", _test_cell)
 
 
@@ -177,17 +178,25 @@ def _writable(kind: Literal["cache", "data"]) -> str:
         ) from error
 
 
+def _snapshot() -> str:
+    from pyodide_kernel.warm import snapshot_state
+
+    return snapshot_state()
+
+
 def _test_cell() -> str:
     """Start an interpreter as a kernel does, and run a cell."""
     from pyodide_kernel.bridge.boot import deno_bridge
     from pyodide_kernel.bridge.bridge import Death
     from pyodide_kernel.bridge.life import BridgeConfig
+    from pyodide_kernel.warm import chosen_cache
 
     started = time.monotonic()
     ready = threading.Event()
     death: list[Death] = []
     bridge = deno_bridge(
         policy=_policy(),
+        cache=chosen_cache(),
         config=BridgeConfig(),
         on_message=lambda message: None,
         on_ready=lambda message: ready.set(),

@@ -40,6 +40,7 @@ from pyodide_kernel.comms import Comms
 from pyodide_kernel.completeness import check_complete
 from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import PyodideKernelError
+from pyodide_kernel.folders import cache_folder
 from pyodide_kernel.history import History, history_path
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
 from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES
@@ -113,6 +114,10 @@ class PyodideKernel(Kernel):
         help="SQLite file that keeps the history, or :memory:; default: in the data folder."
     ).tag(config=True)
 
+    cache_dir = Unicode(
+        help="Folder for snapshots of the interpreter; default: the user's for cached files."
+    ).tag(config=True)
+
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
     look_around = AnyTrait(look_around, help="Finds what the policy has to know of the host.")
     manifest = Instance(Manifest)
@@ -136,10 +141,12 @@ class PyodideKernel(Kernel):
         self._queue = ShellQueue(self._dispatch)
         self._finished = asyncio.Event()
         self._parents = Parents()
+        self._cache = cache_folder(self.cache_dir)
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
             policy=self.policy,
+            cache=self._cache,
             config=BridgeConfig(
                 interrupt_grace_s=self.interrupt_grace, hang_timeout_s=self.hang_timeout
             ),
@@ -163,6 +170,7 @@ class PyodideKernel(Kernel):
             cell_timeout=self.cell_timeout,
         )
         surroundings = self.look_around(
+            cache=self._cache,
             connection_file=getattr(self.parent, "abs_connection_file", None),
             history=history_path(self.history_file),
         )

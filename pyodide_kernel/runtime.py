@@ -34,6 +34,11 @@ class Manifest:
     packages: Mapping[str, str]
     files: Mapping[str, FileRecord]
 
+    def digest(self) -> str:
+        """One digest for the contents of all files."""
+        lines = sorted(f"{name} {record.sha256}" for name, record in self.files.items())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
 
 def runtime_dir() -> Path:
     """The folder that holds the runtime of this installation, whether it is complete or not."""

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
@@ -70,6 +71,14 @@ def read_mount(text: str) -> str:
     """The text itself. Raises ValueError if it does not have the form of a mount."""
     parse_mount(text)
     return text
+
+
+def read_folder(text: str) -> str:
+    """An absolute path, `~` replaced. Raises ValueError."""
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ValueError
+    return str(path)
 
 
 def read_switch(text: str) -> bool:
@@ -222,5 +231,14 @@ SETTINGS: Final = (
         read=read_size,
         form="a size, such as 100MB or 1GB",
         help="output that one cell may send; the rest is dropped (default: 100MB)",
+    ),
+    Setting(
+        option="--cache-dir",
+        trait="PyodideKernel.cache_dir",
+        metavar="DIR",
+        read=read_folder,
+        form="the absolute path of a folder",
+        help="where snapshots of the interpreter are kept, from which kernels start faster "
+        "(default: the user's folder for cached files)",
     ),
 )

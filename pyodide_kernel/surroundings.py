@@ -41,14 +41,17 @@ class HostDisk:
 
 
 def look_around(
-    *, connection_file: Path | None = None, history: Path | None = None
+    *,
+    connection_file: Path | None = None,
+    history: Path | None = None,
+    cache: Path | None = None,
 ) -> Surroundings:
     """The surroundings of a kernel that is to start in this process."""
     return Surroundings(
         disk=HostDisk(),
         cwd=_cwd(),
         home=_home(),
-        places=tuple(_places(connection_file, history)),
+        places=tuple(_places(connection_file, history, cache or user_folder("cache"))),
         environ=dict(os.environ),
         landlock_problem=landlock_problem(),
         is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
@@ -69,7 +72,7 @@ def _home() -> Path | None:
     return None
 
 
-def _places(connection_file: Path | None, history: Path | None) -> Iterator[Place]:
+def _places(connection_file: Path | None, history: Path | None, cache: Path) -> Iterator[Place]:
     """Where writing would change what runs on the host, or reading would show secrets."""
 
     def place(name: str, path: str | Path, *, secret: bool = False) -> Place:
@@ -82,7 +85,7 @@ def _places(connection_file: Path | None, history: Path | None) -> Iterator[Plac
         yield place("the history of your cells", history, secret=True)
     yield place("the kernel's runtime", runtime_dir())
     yield place("the kernel's code", Path(__file__).parent)
-    if (cache := user_folder("cache")).is_absolute():
+    if cache.is_absolute():
         yield place("the kernel's cache", cache)
     for folder in jupyter_path("kernels"):
         yield place("a folder of Jupyter's kernels", folder)

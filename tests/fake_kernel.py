@@ -30,7 +30,7 @@ async def launch(boots: bool, on_data: Callable[[bytes], None]) -> FakeWorker:
     return FakeWorker(on_data, boots=boots)
 
 
-def fake_bridge(*, policy: Policy, config: BridgeConfig, **callbacks: Any) -> Bridge:
+def fake_bridge(*, policy: Policy, config: BridgeConfig, cache: Path, **callbacks: Any) -> Bridge:
     boots = os.environ.get("FAKE_BOOTS", "1") == "1"
     return Bridge(
         launch=partial(launch, boots),

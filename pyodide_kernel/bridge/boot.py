@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,13 +12,24 @@ from typing import Any, Final
 
 from pyodide_kernel import runtime
 from pyodide_kernel.bridge.bridge import Bridge, Death, Overtime
+from pyodide_kernel.bridge.confinement import landlock_problem
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permissions
 from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.bridge.maker import make_snapshot
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan, SnapshotPlans
 from pyodide_kernel.bridge.process import launch
+from pyodide_kernel.bridge.snapshot_store import SnapshotStore
+from pyodide_kernel.limits import v8_flags
 from pyodide_kernel.policy import HOME, Policy
 
 _PACKAGE: Final = Path(runtime.__file__).parent
+
+MAKER_NICE: Final = 19
+"""A snapshot is made while the user works."""
+
+FORMAT: Final = 1
+"""Of the files of a snapshot; a change of it makes the former ones unusable."""
 
 ENVIRONMENT: Final = {
     "HOME": HOME,
@@ -56,10 +69,54 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
     }
 
 
+def snapshot_key(command: DenoCommand) -> str:
+    """A digest of all that a snapshot is made from.
+
+    The limit of memory is not among it: a snapshot can be restored under any.
+    """
+    binary = command.deno.stat()
+    flags = [flag for flag in v8_flags(command.policy.limits) if "stack" in flag]
+    program = {path.name: path.read_text("utf-8") for path in command.main.parent.iterdir()}
+    parts = [
+        FORMAT,
+        runtime.load_manifest(command.runtime).digest(),
+        guest_sources(),
+        program,
+        # Compiled code is found by the path of what it was compiled from.
+        [str(command.main), str(command.runtime)],
+        [str(command.deno), binary.st_size, binary.st_mtime_ns],
+        flags,
+        ENVIRONMENT,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def snapshot_store(command: DenoCommand, cache: Path) -> SnapshotStore:
+    """Where snapshots for this runtime and program are kept in the folder of cached files."""
+    return SnapshotStore(cache / "snapshots", snapshot_key(command))
+
+
+def snapshot_maker(
+    command: DenoCommand, *, nice: int = 0
+) -> Callable[[Path | None], Coroutine[Any, Any, bytes]]:
+    """Makes a snapshot: with the runtime of `command`, but nothing of its policy.
+
+    Deno's compiled code goes into the folder that is given, if one is.
+    """
+
+    async def make(code: Path | None) -> bytes:
+        maker = replace(command, policy=Policy(), code=code, makes_code=True, nice=nice)
+        boot = boot_content(maker) | {"snapshot": {"use": "make"}}
+        return await make_snapshot(partial(launch, maker), boot)
+
+    return make
+
+
 def deno_bridge(
     *,
     policy: Policy,
     config: BridgeConfig,
+    cache: Path | None = None,
     on_message: Callable[[Message], None],
     on_ready: Callable[[Message], None],
     on_death: Callable[[Death], None],
@@ -68,13 +125,22 @@ def deno_bridge(
 ) -> Bridge:
     """A bridge that launches Deno, not started yet; `config.boot` is filled in.
 
+    Its interpreters start from a snapshot that is kept in the folder `cache`, if one is given.
+
     Raises DenoNotFoundError or RuntimeDamagedError if it could not start.
     """
     runtime.check(full=False)
     command = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir(), policy=policy)
+    plans: Plans
+    if cache is None:
+        plans = SamePlan(Plan(launch=partial(launch, command), boot=boot_content(command)))
+    else:
+        store, make = snapshot_store(command, cache), snapshot_maker(command, nice=MAKER_NICE)
+        has_landlock = not landlock_problem()
+        plans = SnapshotPlans(command, boot_content, store, make, has_landlock=has_landlock)
     return Bridge(
-        launch=partial(launch, command),
-        config=replace(config, boot=boot_content(command)),
+        plans=plans,
+        config=config,
         on_message=on_message,
         on_ready=on_ready,
         on_death=on_death,

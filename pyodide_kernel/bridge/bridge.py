@@ -15,11 +15,12 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyodide_kernel.bridge.life import BridgeConfig, Launch, Life
 from pyodide_kernel.bridge.messages import MESSAGE_TYPES, Message
+from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan
 from pyodide_kernel.errors import (
     DeadKernelError,
     PyodideKernelError,
@@ -78,15 +79,20 @@ class Bridge:
     def __init__(
         self,
         *,
-        launch: Launch,
         config: BridgeConfig,
+        launch: Launch | None = None,
+        plans: Plans | None = None,
         on_message: Callable[[Message], None],
         on_ready: Callable[[Message], None],
         on_death: Callable[[Death], None],
         on_give_up: Callable[[Death], None],
         on_overtime: Callable[[Overtime], None] | None = None,
     ) -> None:
-        self._launch = launch
+        """Interpreters start as `plans` say, or all of them by `launch` and `config.boot`."""
+        if plans is None:
+            assert launch is not None, "one of launch and plans is needed"
+            plans = SamePlan(Plan(launch=launch, boot=config.boot))
+        self._plans = plans
         self._config = config
         self._on_message = on_message
         self._on_ready = on_ready
@@ -107,6 +113,8 @@ class Bridge:
         self._closing = False
         self._given_up: str | None = None
         self._closed = asyncio.Event()
+        self._afterwards: asyncio.Task[None] | None = None
+        """What is done in the background while an interpreter works."""
 
     def start(self) -> None:
         """Start the thread, and in it the first interpreter. Returns at once; may be repeated."""
@@ -208,6 +216,7 @@ class Bridge:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._lives())
+            self._loop.run_until_complete(self._end_background())
         finally:
             self._end()
 
@@ -220,13 +229,21 @@ class Bridge:
         self._fail_all(DeadKernelError(_SHUT_DOWN))
         self._loop.close()
 
+    async def _end_background(self) -> None:
+        if self._afterwards is not None:
+            self._afterwards.cancel()
+            await asyncio.wait({self._afterwards})
+        await self._loop.shutdown_default_executor()
+
     async def _lives(self) -> None:
         while not self._closing:
+            plan = self._plans.next()
             life = self._life = Life(
-                launch=self._launch,
-                config=self._config,
+                launch=plan.launch,
+                config=replace(self._config, boot=plan.boot),
                 on_message=self._receive,
                 on_ready=self._ready,
+                verdict=plan.verdict,
             )
             cause = await self._live(life)
             self._life = None
@@ -338,6 +355,9 @@ class Bridge:
         self._closed.set()
 
     def _ready(self, message: Message) -> None:
+        self._plans.note_ready(message)
+        if self._afterwards is None or self._afterwards.done():
+            self._afterwards = self._loop.create_task(self._plans.afterwards())
         self._notify(self._on_ready, message)
         waiting, self._waiting = self._waiting, []
         for request in waiting:

@@ -3,8 +3,8 @@
 Runs as a script of its own, before Deno, so that what it sets applies to all of Deno and to nothing
 else. CONFINEMENT is JSON: `parent_pid`, `report_fd`; `read`, `write` and `execute`, lists of paths;
 `mounts`, pairs of a path without links and whether it may be written; `network`, false for none at
-all; `limits`, resource limits by name without `RLIMIT_`; `required`, layers without which the
-program is not started.
+all; `limits`, resource limits by name without `RLIMIT_`; `nice`, how much others go before it;
+`required`, layers without which the program is not started, and `needed_by`, what needs them.
 
 It applies, where the system has them and without any privilege:
 
@@ -195,6 +195,7 @@ def confine(confinement: Mapping[str, Any]) -> dict[str, str]:
     if sys.platform == "win32":
         return layers
     layer("resource limits", lambda: _limit(confinement["limits"]))
+    os.nice(confinement["nice"])
     if not sys.platform.startswith("linux"):
         return layers
     layer(
@@ -216,7 +217,8 @@ def main(arguments: list[str]) -> None:
         json.dump(layers, report)
     for name in confinement["required"]:
         if not layers.get(name, "not on this system").startswith("active"):
-            raise SystemExit(f"the mounts need {name}: {layers.get(name, 'not on this system')}")
+            what = confinement.get("needed_by", "the mounts need")
+            raise SystemExit(f"{what} {name}: {layers.get(name, 'not on this system')}")
     os.execve(arguments[1], arguments[1:], dict(os.environ))
 
 

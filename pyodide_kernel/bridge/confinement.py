@@ -72,10 +72,12 @@ def confinement(
     report_fd: int,
     mounts: Sequence[tuple[Path, bool]] = (),
     limits: Mapping[str, int] | None = None,
+    nice: int = 0,
+    needs_landlock: bool = False,
 ) -> dict[str, Any]:
     """The launcher's first argument: allow lists of real paths; no network at all.
 
-    `mounts` are paths without links and whether they may be written; they require Landlock.
+    `mounts` are paths without links and whether they may be written; they need Landlock.
     """
     return {
         "parent_pid": parent_pid,
@@ -84,7 +86,11 @@ def confinement(
         "write": [str(path.resolve()) for path in write],
         "execute": [str(deno.resolve()), *_LOADERS],
         "mounts": [(str(path), writable) for path, writable in mounts],
-        "required": ["Landlock"] if mounts else [],
+        "required": ["Landlock"] if mounts or needs_landlock else [],
+        "needed_by": "the compiled code needs"
+        if needs_landlock and not mounts
+        else "the mounts need",
         "network": False,
         "limits": dict(limits or {}),
+        "nice": nice,
     }

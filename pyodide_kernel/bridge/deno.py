@@ -39,6 +39,23 @@ class DenoCommand:
     main: Path = MAIN
     """The program; Deno may read its folder too."""
 
+    snapshot: Path | None = None
+    """File that the interpreter is restored from, which broker and worker may read."""
+
+    code: Path | None = None
+    """Deno's folder for compiled code; None for one that can't exist."""
+
+    makes_code: bool = False
+    """Whether Deno may write there. Never where code of the user runs: it would outlive it."""
+
+    nice: int = 0
+    """How much others go before it, 0 to 19."""
+
+    @property
+    def read(self) -> tuple[Path, ...]:
+        """What of our own the worker may read."""
+        return (self.runtime, *([self.snapshot] if self.snapshot else []))
+
 
 def find_deno() -> Path:
     """The Deno binary: of the `deno` package beside this one, else of the PATH.
@@ -103,7 +120,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
     """
     policy = config.policy
     fence = [_FENCE] if policy.needs_landlock and not policy.shows(_FENCE) else []
-    paths = (config.main.parent, config.runtime, socket_path, *fence, *policy.readable)
+    paths = (config.main.parent, *config.read, socket_path, *fence, *policy.readable)
     for path in paths:
         if "," in str(path):
             # It separates the lists, and Deno 2.9 can't escape it (denoland/deno 32010).
@@ -136,7 +153,7 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
     """Deno permissions of the worker: the runtime and the mounts, nothing else of the machine."""
     return {
-        "read": [str(path) for path in (config.runtime, *config.policy.readable)],
+        "read": [str(path) for path in (*config.read, *config.policy.readable)],
         "write": [str(path) for path in config.policy.writable] or False,
         "net": False,
         "env": False,
@@ -147,6 +164,6 @@ def worker_permissions(config: DenoCommand) -> dict[str, Any]:
     }
 
 
-def environment() -> Mapping[str, str]:
-    """Environment of Deno: nothing of the host's, and a storage folder that can't exist."""
-    return {"DENO_DIR": "/dev/null/none", "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
+def environment(code: Path | None = None) -> Mapping[str, str]:
+    """Environment of Deno: nothing of the host's; without `code` a folder that can't exist."""
+    return {"DENO_DIR": str(code or "/dev/null/none"), "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}

@@ -45,6 +45,9 @@ class BridgeConfig:
     start_timeout_s: float = 120.0
     """Time from spawn to readiness after which the start counts as failed."""
 
+    makes_snapshot: bool = False
+    """Whether the interpreter sends a snapshot of itself instead of getting ready."""
+
 
 class Life:
     """One process, from launch to end. Its methods belong to the thread of its loop."""
@@ -56,9 +59,11 @@ class Life:
         config: BridgeConfig,
         on_message: Callable[[Message], None],
         on_ready: Callable[[Message], None],
+        verdict: asyncio.Future[bool] | None = None,
     ) -> None:
         self._launch = launch
         self._config = config
+        self._verdict = verdict
         self._on_message = on_message
         self._on_ready = on_ready
         self._protocol = Protocol(Role.HOST)
@@ -183,6 +188,8 @@ class Life:
                 self.was_ready = True
                 self._became_ready.set()
                 self._on_ready(message)
+            case "snapshot" if not self._config.makes_snapshot:
+                raise RemoteProtocolError("a snapshot that nobody asked for")
             case _:
                 self._on_message(message)
 
@@ -198,6 +205,12 @@ class Life:
 
     def _boot(self) -> None:
         self.send(Message(msg_type="boot", content=self._config.boot))
+        if self._verdict is not None:
+            self._verdict.add_done_callback(self._send_verdict)
+
+    def _send_verdict(self, verdict: asyncio.Future[bool]) -> None:
+        if self._cause is None and not verdict.cancelled():
+            self.send(Message(msg_type="snapshot_verdict", content={"good": verdict.result()}))
 
     async def _watch_over(self) -> None:
         """Kill an interpreter that does not get ready, or whose broker does not answer."""

@@ -93,12 +93,14 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "shutdown_request": MessageType(
         origin="host", content={"restart": _BOOL}, reply="shutdown_reply"
     ),
+    "snapshot_verdict": MessageType(origin="host", content={"good": _BOOL}),
     # broker -> host
     "hello": MessageType(origin="broker", content={"protocol_version": _INT}),
     "pong": MessageType(origin="broker"),
     "worker_died": MessageType(origin="broker", content={"cause": _STR}),
     # guest -> host
     "ready": MessageType(origin="guest", content={"execution_count": _INT}),
+    "snapshot": MessageType(origin="guest"),
     "execute_reply": MessageType(origin="guest", content={"status": _STR, "execution_count": _INT}),
     "complete_reply": MessageType(origin="guest", content={"status": _STR}),
     "inspect_reply": MessageType(origin="guest", content={"status": _STR}),

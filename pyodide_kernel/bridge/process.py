@@ -240,14 +240,17 @@ def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
 async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
     reading_end, report_end = os.pipe()
     report = os.fdopen(reading_end, "rb")
+    code = (config.code,) if config.code else ()
     confined = confinement(
         deno=config.deno,
-        read=(config.main.parent, config.runtime),
-        write=(socket_path,),
+        read=(config.main.parent, *config.read, *code),
+        write=(socket_path, *(code if config.makes_code else ())),
         parent_pid=os.getpid(),
         report_fd=report_end,
         mounts=[(mount.host, mount.writable) for mount in config.policy.mounts],
         limits=resource_limits(config.policy.limits, cpus=os.cpu_count() or 1),
+        nice=config.nice,
+        needs_landlock=bool(config.policy.needs_landlock or code),
     )
     launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
     try:
@@ -258,7 +261,7 @@ async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd="/",
-            env=dict(environment()),
+            env=dict(environment(config.code)),
             start_new_session=True,
             pass_fds=(report_end,),
         )

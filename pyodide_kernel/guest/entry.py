@@ -1,7 +1,9 @@
 """Where JavaScript meets the guest: the only module that imports `pyodide` or `js`.
 
-Nothing of either is imported at module level, since this module lives in a memory snapshot; the
-doors to the outside are bound by `start`. It also holds the rules of interrupts:
+Nothing of either is imported at module level, since this module lives in a memory snapshot. The
+worker calls `prepare` in an interpreter that it boots, `rehearse` if it makes a snapshot of it, and
+`start` in each session, whether the interpreter was booted or restored; that binds the doors to the
+outside. It also holds the rules of interrupts:
 
 * Pyodide polls the shared signal cell and calls our SIGINT handler. The handler raises
   KeyboardInterrupt only where the innermost frame is code that the user runs. Inside the event
@@ -19,6 +21,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +29,9 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
+from pyodide_kernel.guest import rehearsal
 from pyodide_kernel.guest.kernel import GuestKernel
+from pyodide_kernel.guest.rehearsal import ClosedDoors
 
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
 """Frames of these are never interrupted by an exception."""
@@ -53,10 +58,10 @@ class Wait:
 class PyodideHost:
     """The doors of the guest, and the waits that an interrupt can end. Implements `Host`."""
 
-    def __init__(self, doors: Any) -> None:
+    def __init__(self) -> None:
         from pyodide.ffi import run_sync, to_js
 
-        self._doors = doors
+        self._doors: Any = ClosedDoors()
         self._to_js = to_js
         self._run_sync = run_sync
         self._questions = 0
@@ -68,6 +73,13 @@ class PyodideHost:
         self._current_id: Callable[[], str] = lambda: ""
         self.busy = 0
         """How many requests are being worked on, those that wait included."""
+
+    def connect(self, doors: Any) -> None:
+        """Begin a session: what is said goes out through these doors from now on."""
+        self._doors = doors
+        self._questions = 0
+        # A timer that was set before a snapshot never fires.
+        self._flush_scheduled = False
 
     def bind(self, kernel: GuestKernel) -> None:
         """Connect the kernel, which is made with this host."""
@@ -273,47 +285,85 @@ def _change_folder(path: str) -> None:
         os.chdir(home)
 
 
-def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the shell and connect it; what the worker may call, by name.
+_prepared: tuple[PyodideHost, GuestKernel] | None = None
+"""What `prepare` made. It is kept here since a snapshot keeps nothing that JavaScript holds."""
 
-    `options` has `env` (variables), `cwd` and `argv`.
-    """
-    host = PyodideHost(doors)
+
+def _guest() -> tuple[PyodideHost, GuestKernel]:
+    assert _prepared is not None, "prepare comes first"
+    return _prepared
+
+
+def prepare() -> None:
+    """Make the shell; nothing in it belongs to a session yet."""
+    global _prepared
+    host = PyodideHost()
     _patch_pyodide(host)
     kernel = GuestKernel(host)
     host.bind(kernel)
+    _prepared = host, kernel
+
+
+def rehearse() -> None:
+    """Do once what a session does, so that a snapshot holds what that takes."""
+    rehearsal.rehearse(_guest()[1])
+
+
+def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Begin a session and connect it; what the worker may call, by name.
+
+    `options` has `env` (variables), `cwd`, `argv` and `problem`, why a snapshot was not used, and
+    `marks`, when the phases of the start ended.
+    """
+    host, kernel = _guest()
+    host.connect(doors)
     signal.signal(signal.SIGINT, host.on_sigint)
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
-    # Pyodide puts paths of the host's program there.
+    # Pyodide puts paths of the host's program there, and "" in front of `sys.path` at each start.
     sys.executable = ""
     sys.argv = ["", *options["argv"]]
+    sys.path[:] = ["", *(path for path in sys.path if path)]
     os.environ.clear()
     os.environ.update(options["env"])
     _change_folder(options["cwd"])
     kernel.begin_session()
-
-    def handle(msg_type: str, message_id: str, parent_id: str, body: Any, buffers: Any) -> None:
-        content, metadata = decode_body(body.to_bytes())
-        message = Message(
-            msg_type=msg_type,
-            id=message_id,
-            parent_id=parent_id,
-            content=content,
-            metadata=metadata,
-            buffers=[buffer.to_bytes() for buffer in buffers],
-        )
-        host.busy += msg_type.endswith("_request")
-        kernel.handle(message)
-
-    def write(fd: int, data: Any) -> None:
-        stream = sys.stdout if fd == 1 else sys.stderr
-        stream.buffer.write(data.to_bytes())
-
-    ready = {"execution_count": kernel.execution_count, "python": sys.version.split()[0]}
+    ready = {
+        "execution_count": kernel.execution_count,
+        "python": sys.version.split()[0],
+        "problem": options["problem"],
+        "marks": options["marks"],
+    }
     host.emit(Message(msg_type="ready", content=ready))
     return {
-        "handle": handle,
+        "handle": partial(_handle, host, kernel),
         "interrupt": host.interrupt,
         "flush": host.flush,
-        "write": write,
+        "write": _write,
     }
+
+
+def _handle(
+    host: PyodideHost,
+    kernel: GuestKernel,
+    msg_type: str,
+    message_id: str,
+    parent_id: str,
+    body: Any,
+    buffers: Any,
+) -> None:
+    content, metadata = decode_body(body.to_bytes())
+    message = Message(
+        msg_type=msg_type,
+        id=message_id,
+        parent_id=parent_id,
+        content=content,
+        metadata=metadata,
+        buffers=[buffer.to_bytes() for buffer in buffers],
+    )
+    host.busy += msg_type.endswith("_request")
+    kernel.handle(message)
+
+
+def _write(fd: int, data: Any) -> None:
+    stream = sys.stdout if fd == 1 else sys.stderr
+    stream.buffer.write(data.to_bytes())

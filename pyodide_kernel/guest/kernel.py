@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import random
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +68,8 @@ class GuestKernel:
     def __init__(
         self, host: Host, *, patch_platform: bool = True, ipython_dir: str | None = None
     ) -> None:
-        parent = Parent()
+        parent = self._parent = Parent()
+        self._generators: list[random.Random] = []
         self.streams = Streams(host, parent)
         self._former_streams = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = self.streams.stdout, self.streams.stderr
@@ -110,13 +114,25 @@ class GuestKernel:
         self.shell.user_ns.update(fresh)
         self.shell.user_ns_hidden.update(fresh)
 
+    def remember_generators(self) -> None:
+        """Find all random generators, so that a session that is restored gets new numbers."""
+        self._generators = [
+            found
+            for found in gc.get_objects()
+            if isinstance(found, random.Random) and not isinstance(found, random.SystemRandom)
+        ]
+
     def begin_session(self) -> None:
         """Make fresh what a memory snapshot must not repeat.
 
         Call it after environment, working directory and `sys.argv` are those of the session.
         """
         self.streams.begin_session()
+        self._parent.last_id = ""
         random.seed()
+        for generator in self._generators:
+            generator.seed()
+        logging._startTime = time.time_ns()  # type: ignore[attr-defined]  # private
         if "numpy.random" in sys.modules:
             sys.modules["numpy.random"].seed()
         # Names and ids that derive from generators seeded, or read, before the snapshot.

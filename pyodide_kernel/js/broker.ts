@@ -88,6 +88,7 @@ export class Broker {
       case "is_complete_request":
       case "comm_info_request":
       case "shutdown_request":
+      case "snapshot_verdict":
       case "comm_open":
       case "comm_msg":
       case "comm_close":
@@ -111,6 +112,7 @@ export class Broker {
       page: this.#page.cells.buffer,
       runtime: content.worker as WorkerInit["runtime"],
       guest: content.guest as WorkerInit["guest"],
+      snapshot: content.snapshot as WorkerInit["snapshot"],
     };
     worker.postMessage(init);
   }

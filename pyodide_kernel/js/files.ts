@@ -1,8 +1,9 @@
 /**
  * A read-only file system in one image: an index and a blob.
  *
- * The index names each file with its offset and size in the blob; metadata is answered from memory
- * and file contents are read with Deno's synchronous seek and read when somebody wants them.
+ * The index names each file with its offset and size in the blob. Emscripten hears of a file when
+ * somebody asks for it; metadata is answered from memory and contents are read with Deno's
+ * synchronous seek and read when they are wanted.
  */
 
 /** `{"files": {"a/b.py": [offset, size]}}` */
@@ -62,11 +63,13 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
         blocks: Math.ceil(size / 512),
       };
     },
-    lookup(): never {
-      throw new FS.ErrnoError(ENOENT);
+    lookup(parent: ImageNode, name: string): ImageNode {
+      if (!parent.children.has(name)) throw new FS.ErrnoError(ENOENT);
+      const path = parent.imagePath;
+      return createNode(parent, name, path === "" ? name : `${path}/${name}`);
     },
     readdir(node: ImageNode): string[] {
-      return [".", "..", ...node.children.keys()];
+      return [".", "..", ...node.children];
     },
     setattr: refuse,
     mknod: refuse,
@@ -120,43 +123,37 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
     msync: (): number => 0,
   };
 
-  function createNode(parent: ImageNode | null, name: string, mode: number): ImageNode {
+  const folders = foldersOf(index);
+
+  function createNode(parent: ImageNode | null, name: string, path: string): ImageNode {
+    const contents = index.files[path];
+    const mode = contents === undefined ? S_IFDIR | 0o555 : S_IFREG | 0o444;
     const node = FS.createNode(parent, name, mode, 0);
     node.node_ops = nodeOperations;
     node.stream_ops = streamOperations;
+    if (contents !== undefined) node.contents = { offset: contents[0], size: contents[1] };
+    else node.children = folders.get(path);
+    node.imagePath = path;
     return node;
   }
 
-  function createDirectory(parent: ImageNode | null, name: string): ImageNode {
-    const node = createNode(parent, name, S_IFDIR | 0o555);
-    node.children = new Map<string, ImageNode>();
-    return node;
-  }
+  return { mount: (): ImageNode => createNode(null, "/", "") };
+}
 
-  return {
-    mount(): ImageNode {
-      const root = createDirectory(null, "/");
-      const directories = new Map<string, ImageNode>([["", root]]);
-      const directory = (path: string): ImageNode => {
-        const known = directories.get(path);
-        if (known !== undefined) return known;
-        const slash = path.lastIndexOf("/");
-        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
-        const name = path.slice(slash + 1);
-        const made = createDirectory(parent, name);
-        parent.children.set(name, made);
-        directories.set(path, made);
-        return made;
-      };
-      for (const [path, [offset, size]] of Object.entries(index.files)) {
-        const slash = path.lastIndexOf("/");
-        const parent = directory(slash < 0 ? "" : path.slice(0, slash));
-        const name = path.slice(slash + 1);
-        const node = createNode(parent, name, S_IFREG | 0o444);
-        node.contents = { offset, size };
-        parent.children.set(name, node);
-      }
-      return root;
-    },
+/** Names in each folder of an image, by its path. */
+function foldersOf(index: ImageIndex): Map<string, Set<string>> {
+  const folders = new Map([["", new Set<string>()]]);
+  const add = (path: string): void => {
+    const slash = path.lastIndexOf("/");
+    const parent = slash < 0 ? "" : path.slice(0, slash);
+    let names = folders.get(parent);
+    if (names === undefined) {
+      names = new Set();
+      folders.set(parent, names);
+      add(parent);
+    }
+    names.add(path.slice(slash + 1));
   };
+  for (const path in index.files) add(path);
+  return folders;
 }

@@ -11,6 +11,7 @@ export const STDIN_CHUNK_BYTES = 32768;
 
 export const GUEST_TYPES = [
   "ready",
+  "snapshot",
   "execute_reply",
   "complete_reply",
   "inspect_reply",
@@ -46,6 +47,7 @@ export const HOST_TYPES = [
   "is_complete_request",
   "comm_info_request",
   "shutdown_request",
+  "snapshot_verdict",
   "comm_open",
   "comm_msg",
   "comm_close",
@@ -58,6 +60,7 @@ export const WORKER_BOUND_TYPES = [
   "is_complete_request",
   "comm_info_request",
   "shutdown_request",
+  "snapshot_verdict",
   "comm_open",
   "comm_msg",
   "comm_close",

@@ -5,6 +5,15 @@ import type { HostMount } from "./host_node.ts";
 /** Deno permissions of the worker, as the `deno.permissions` option of `Worker` takes them. */
 export type WorkerPermissions = Deno.PermissionOptionsObject;
 
+/** What the interpreter is made from, and what is made of it. */
+export type SnapshotOrder =
+  /** Boot without one. */
+  | { readonly use: "none" }
+  /** Restore what the file holds, once the host has said that it is intact. */
+  | { readonly use: "restore"; readonly path: string }
+  /** Boot without one, make one and send it. No cell is run. */
+  | { readonly use: "make" };
+
 /** The first message to the worker. */
 export interface WorkerInit {
   readonly page: SharedArrayBuffer;
@@ -20,6 +29,7 @@ export interface WorkerInit {
     readonly mounts?: readonly HostMount[];
     readonly [option: string]: unknown;
   };
+  readonly snapshot?: SnapshotOrder | undefined;
 }
 
 /** Asks the worker to look whether the cell that an interrupt is meant for is waiting. */

@@ -23,7 +23,7 @@ class Harness:
     """A bridge, and the callbacks that it made."""
 
     def __init__(
-        self, launch: Launch, *, boot: Mapping[str, Any] = BOOT.content, **config: float
+        self, launch: Launch, *, boot: Mapping[str, Any] = BOOT.content, **config: Any
     ) -> None:
         self.launch = launch
         self.callbacks_raise = False
