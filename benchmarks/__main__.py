@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import machine, results, table
 from benchmarks.case import Case
 from benchmarks.cases import CASES
+from benchmarks.profile import profile, warm
 from benchmarks.run import run_case
 from benchmarks.subjects import subjects
 
@@ -19,6 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.list:
         print("\n".join(case.name for case in CASES))
+        return 0
+    warm()
+    if arguments.profile:
+        print(profile(arguments.rounds or 7))
         return 0
     try:
         chosen = choose(arguments.only)
@@ -83,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there")
     parser.add_argument(
         "--compare", metavar="FILE", type=Path, help="compare with the results in this file"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="show where the time of a start goes instead"
     )
     parser.add_argument("--list", action="store_true", help="print the names of the cases")
     return parser
