@@ -43,7 +43,7 @@ def warm(argv: Sequence[str]) -> int:
     sys.stdout.flush()
     began = time.monotonic()
     try:
-        made = _make(store, command)
+        made = _make(store, command, force=options.force)
     except OSError as error:
         raise PyodideKernelError(
             f"The snapshot can't be kept in {store.folder} ({error.strerror}); "
@@ -53,12 +53,14 @@ def warm(argv: Sequence[str]) -> int:
     return 0
 
 
-def _make(store: SnapshotStore, command: DenoCommand) -> Snapshot:
-    with store.making() as ours:
+def _make(store: SnapshotStore, command: DenoCommand, *, force: bool) -> Snapshot:
+    with store.making(wait=True) as ours:
         if not ours:
             raise PyodideKernelError(
                 "Another process is making a snapshot right now; try again in a minute"
             )
+        if not force and (found := _good(store)):
+            return found
         code = None if landlock_problem() else store.new_code_folder()
         return store.add(asyncio.run(snapshot_maker(command)(code)), code)
 

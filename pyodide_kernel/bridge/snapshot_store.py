@@ -200,15 +200,16 @@ class SnapshotStore:
                 path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def making(self) -> Iterator[bool]:
+    def making(self, *, wait: bool = False) -> Iterator[bool]:
         """Whether it is up to us to make a snapshot: not while another process does.
 
-        The lock is the system's, so it does not outlive its process.
+        With `wait` it is, as soon as no other does; there may be one then. The lock is the
+        system's, so it does not outlive its process.
         """
         self._make_folder()
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            ours = _lock(descriptor)
+            ours = _lock(descriptor, wait=wait)
             if ours:
                 self._remove_unfinished()
             yield ours
@@ -233,19 +234,20 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the lock without waiting; whether that worked."""
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Take the lock; whether that worked."""
     try:
         import fcntl
-    except ImportError:  # Windows
+    except ImportError:  # Windows, which waits for 10 s
         import msvcrt
 
         def take() -> None:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # of Windows
+            how = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK  # type: ignore[attr-defined,unused-ignore]  # of Windows
+            msvcrt.locking(descriptor, how, 1)  # type: ignore[attr-defined,unused-ignore]  # of Windows
     else:
 
         def take() -> None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
     try:
         take()

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,17 @@ def test_one_at_a_time_makes_a_snapshot(store: SnapshotStore) -> None:
         assert (first, second) == (True, False)
     with store.making() as third:
         assert third
+
+
+def test_who_waits_makes_one_when_the_other_has(store: SnapshotStore) -> None:
+    def wait() -> bool:
+        with store.making(wait=True) as ours:
+            return ours
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.making() as ours:
+            waiting = pool.submit(wait)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+        assert ours
+        assert waiting.result(30)

@@ -35,6 +35,9 @@ END_TIMEOUT_S: Final = 10.0
 _FOREIGN: Final = ("JUPYTER", "IPYTHON", "XDG_", "PYODIDE_KERNEL_", "PYTEST_", "PAPERMILL", "JPY_")
 """How variables begin that would lead out of the place, or back into the tests."""
 
+_CACHE: Final = "PYODIDE_KERNEL_CACHE_DIR"
+"""Shared by all tests: with a cache of its own, each kernel would make a snapshot."""
+
 
 def kernelspec_folder() -> Path:
     """The kernelspec as installed; of the checkout if the package is installed editable."""
@@ -136,7 +139,11 @@ def new_place(folder: Path, temporary: Path) -> Iterator[Place]:
     shutil.copytree(kernelspec_folder(), folder / "jupyter" / "kernels" / KERNEL_NAME)
     for path in (work, runtime, folder / "home"):
         path.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == _CACHE or not name.startswith(_FOREIGN)
+    }
     environ = kept | {
         MARK: str(temporary),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),

@@ -27,7 +27,6 @@ from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.bridge.snapshot_store import SnapshotStore
 from pyodide_kernel.limits import LEAST_MEMORY, Limits
 from pyodide_kernel.policy import Policy
-from pyodide_kernel.warm import warm as warm_command
 
 pytestmark = pytest.mark.deno
 
@@ -95,12 +94,10 @@ def store_in(cache: Path) -> SnapshotStore:
     return snapshot_store(command, cache)
 
 
-@pytest.fixture(scope="module")
-def warm() -> Path:
+@pytest.fixture
+def warm(snapshot: Path) -> Path:
     """A folder with a good snapshot; the same for all tests, which don't change it."""
-    cache = Path(os.environ["PYODIDE_KERNEL_CACHE_DIR"])
-    assert warm_command(["--cache-dir", str(cache)]) == 0
-    return cache
+    return snapshot
 
 
 @pytest.fixture
