@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pyodide_kernel import __version__
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
@@ -57,9 +58,13 @@ def run_kernel(arguments: list[str]) -> int:
 
     options = parse_kernel_options(arguments, os.environ)
 
-    from pyodide_kernel.app import run
+    from pyodide_kernel.head_start import head_start
 
-    return run(options)
+    with head_start(options) as begun:
+        from pyodide_kernel.app import run
+
+        kernel_traits: dict[str, Any] = {"make_bridge": begun.make_bridge} if begun else {}
+        return run(options, **kernel_traits)
 
 
 if __name__ == "__main__":

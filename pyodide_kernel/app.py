@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import zmq
@@ -56,6 +57,7 @@ class PyodideKernelApp(IPKernelApp):
     exit_code = 0
     closed = False
     owns_connection_file = False
+    kernel_arguments: Mapping[str, Any] = MappingProxyType({})
 
     def _session_default(self) -> Session:
         return KernelSession(parent=self)
@@ -210,7 +212,9 @@ class PyodideKernelApp(IPKernelApp):
     def init_kernel(self) -> None:
         """Make the kernel and start its interpreter."""
         try:
-            self.kernel = self.kernel_class(parent=self, session=self.session, log=self.log)
+            self.kernel = self.kernel_class(
+                parent=self, session=self.session, log=self.log, **self.kernel_arguments
+            )
         except TraitError as error:
             raise ConfigurationError(str(error)) from error
         self.kernel.launch()
@@ -251,9 +255,18 @@ class PyodideKernelApp(IPKernelApp):
             self.cleanup_connection_file()
 
 
-def run(options: KernelOptions, *, kernel_class: type[PyodideKernel] = PyodideKernel) -> int:
-    """Run a kernel until it is shut down; the exit code. Raises PyodideKernelError."""
+def run(
+    options: KernelOptions,
+    *,
+    kernel_class: type[PyodideKernel] = PyodideKernel,
+    **kernel_arguments: Any,
+) -> int:
+    """Run a kernel until it is shut down; the exit code. Raises PyodideKernelError.
+
+    `kernel_arguments` are values of the kernel's traits.
+    """
     app = PyodideKernelApp(kernel_class=kernel_class)
+    app.kernel_arguments = kernel_arguments
     app.configure(options)
     try:
         app.initialize()

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import platformdirs
 
+MEMORY: Final = ":memory:"
+
 _FIND: Final = {"cache": platformdirs.user_cache_dir, "data": platformdirs.user_data_dir}
 
 
@@ -21,3 +23,13 @@ def user_folder(kind: Literal["cache", "data"]) -> Path:
         return Path(_FIND[kind]("pyodide-kernel", appauthor=False))
     except RuntimeError:  # no HOME, and a user whom the system does not know
         return Path("~", "pyodide-kernel")
+
+
+def history_path(setting: str) -> Path | None:
+    """The file that a setting names; without one, in the user's data folder.
+
+    None keeps history in memory. The path is not absolute if the user has no data folder.
+    """
+    if setting == MEMORY:
+        return None
+    return Path(setting).absolute() if setting else user_folder("data") / "history.sqlite"

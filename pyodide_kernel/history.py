@@ -22,9 +22,8 @@ from IPython.core.history import HistoryAccessor
 from IPython.core.inputtransformer2 import TransformerManager
 
 from pyodide_kernel.content import HistoryQuery
-from pyodide_kernel.folders import user_folder
+from pyodide_kernel.folders import MEMORY
 
-MEMORY: Final = ":memory:"
 DEFAULT_TAIL: Final = 10
 MAX_RESULTS: Final = 1000
 MAX_RESULT_CHARS: Final = 100_000
@@ -33,16 +32,6 @@ MAX_RESULT_CHARS: Final = 100_000
 _EXIT = re.compile(r"(exit|quit)(\s*\(.*\))?$")
 
 Row = tuple[int, int, Any]
-
-
-def history_path(setting: str) -> Path | None:
-    """The file that a setting names; without one, in the user's data folder.
-
-    None keeps history in memory. The path is not absolute if the user has no data folder.
-    """
-    if setting == MEMORY:
-        return None
-    return Path(setting).absolute() if setting else user_folder("data") / "history.sqlite"
 
 
 class History:

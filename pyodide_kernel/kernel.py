@@ -40,8 +40,8 @@ from pyodide_kernel.comms import Comms
 from pyodide_kernel.completeness import check_complete
 from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import PyodideKernelError
-from pyodide_kernel.folders import cache_folder
-from pyodide_kernel.history import History, history_path
+from pyodide_kernel.folders import cache_folder, history_path
+from pyodide_kernel.history import History
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
 from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES
 from pyodide_kernel.outputs import Outputs

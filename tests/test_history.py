@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pyodide_kernel.content import read_history_request
-from pyodide_kernel.history import History, history_path
+from pyodide_kernel.folders import history_path
+from pyodide_kernel.history import History
 
 LOG = logging.getLogger("history-test")
 

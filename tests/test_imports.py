@@ -158,6 +158,14 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert output.stdout.split() == [OURS]
 
 
+def test_the_head_start_waits_for_no_heavy_import() -> None:
+    heavy = {"ipykernel", "jupyter_client", "zmq", "tornado", "traitlets", "IPython", "psutil"}
+    program = "import sys, pyodide_kernel.head_start; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "asyncio" in output.stdout.split(), output.stderr
+    assert heavy.isdisjoint(output.stdout.split())
+
+
 TYPESCRIPT = sorted(path.name for path in (ROOT / "js").glob("*.ts"))
 LEVELS = (
     ("messages.ts", "emscripten.ts", "errno.ts", "self_check.ts", "marks.ts", "snapshot.ts"),

@@ -1,0 +1,172 @@
+"""An interpreter that starts before ipykernel is imported, which takes as long as its start.
+
+What it may do is computed from the options alone, without the configuration file. The kernel takes
+it over if it has come to the same policy; else it is ended, and no code of the user has run in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from pyodide_kernel.bridge.boot import deno_bridge
+from pyodide_kernel.bridge.bridge import Bridge
+from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.errors import PyodideKernelError
+from pyodide_kernel.folders import cache_folder, history_path
+from pyodide_kernel.options import KernelOptions
+from pyodide_kernel.policy import Grants, make_policy
+from pyodide_kernel.surroundings import look_around
+
+log = logging.getLogger(__name__)
+
+_CALLBACKS: Final = ("on_message", "on_ready", "on_death", "on_give_up", "on_overtime")
+_KERNEL: Final = "PyodideKernel"
+_GRANTS: Final = frozenset(Grants.__dataclass_fields__)
+_TIMES: Final = {"interrupt_grace": "interrupt_grace_s", "hang_timeout": "hang_timeout_s"}
+
+
+class HeadStart:
+    """A bridge that runs already, for the kernel that would make the same."""
+
+    def __init__(self, values: Mapping[str, Any], connection_file: Path) -> None:
+        """Start it, with these values of the kernel's traits. Raises PyodideKernelError."""
+        cache = cache_folder(values.get("cache_dir", ""))
+        grants = Grants(**{name: value for name, value in values.items() if name in _GRANTS})
+        surroundings = look_around(
+            cache=cache,
+            connection_file=connection_file,
+            history=history_path(values.get("history_file", "")),
+        )
+        times = {field: values[name] for name, field in _TIMES.items() if name in values}
+        self._made_with: Mapping[str, Any] = {
+            "policy": make_policy(grants, surroundings),
+            "cache": cache,
+            "config": BridgeConfig(**times),
+        }
+        self._relay = _Relay()
+        self._log = _KeptLog()
+        self._taken = False
+        callbacks: dict[str, Any] = {name: partial(self._relay.call, name) for name in _CALLBACKS}
+        self._bridge = deno_bridge(**self._made_with, **callbacks)
+        self._log.begin()
+        self._bridge.start()
+
+    def make_bridge(self, **wanted: Any) -> Bridge:
+        """The running bridge if it is the wanted one, else a new one; called as `deno_bridge` is.
+
+        Raises what `deno_bridge` raises.
+        """
+        others = [name for name, value in self._made_with.items() if wanted[name] != value]
+        if self._taken or others:
+            log.info("The interpreter that was started early is of no use: %s", others)
+            self.close()
+            return deno_bridge(**wanted)
+        self._taken = True
+        log.info("The interpreter was started early")
+        self._log.end(tell=True)
+        self._relay.attach({name: wanted[name] for name in _CALLBACKS})
+        return self._bridge
+
+    def close(self) -> None:
+        """End the bridge, whoever has it; may be repeated."""
+        self._log.end(tell=False)
+        self._bridge.close()
+
+
+class _Relay:
+    """Keeps what the bridge says until somebody listens, then passes it on in the same order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[tuple[str, Any]] = []
+        self._callbacks: Mapping[str, Callable[[Any], None]] | None = None
+
+    def call(self, name: str, value: Any) -> None:
+        """For the bridge's thread: pass a value on, now or later."""
+        with self._lock:
+            if self._callbacks is None:
+                self._kept.append((name, value))
+                return
+        self._callbacks[name](value)
+
+    def attach(self, callbacks: Mapping[str, Callable[[Any], None]]) -> None:
+        """Listen from now on, first to what was kept."""
+        with self._lock:
+            for name, value in self._kept:
+                callbacks[name](value)
+            self._kept.clear()
+            self._callbacks = callbacks
+
+
+class _KeptLog(logging.Handler):
+    """Keeps what our modules log while it is not known yet where to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logger = logging.getLogger(__package__)
+        self._records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
+
+    def begin(self) -> None:
+        self._logger.propagate = False
+        self._logger.addHandler(self)
+
+    def end(self, *, tell: bool) -> None:
+        self._logger.removeHandler(self)
+        records, self._records = self._records, []
+        for record in records if tell else ():
+            logging.getLogger(record.name).handle(record)
+
+
+def begin(options: KernelOptions) -> HeadStart | None:
+    """A head start with these options; None if they don't tell enough, or something is wrong.
+
+    What is wrong the kernel tells, which finds it too.
+    """
+    values: dict[str, Any] = {}
+    for assignments in (options.baked, options.environment, options.command_line):
+        for target, value in assignments:
+            section, _, trait = target.partition(".")
+            if section == _KERNEL and isinstance(value, str) and trait not in _TEXTS:
+                return None  # a trait's own syntax, which only traitlets knows
+            if section == _KERNEL:
+                values[trait] = value
+    try:
+        return HeadStart(values, Path(options.connection_file or ""))
+    except PyodideKernelError:
+        return None
+
+
+_TEXTS: Final = ("cache_dir", "history_file")
+
+
+@contextlib.contextmanager
+def head_start(options: KernelOptions) -> Iterator[HeadStart | None]:
+    """A head start that ends with the block, also by a signal that nobody handles yet."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    names = ("SIGTERM", "SIGHUP") if in_main_thread else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, end) for number in numbers}
+    begun = None
+    try:
+        begun = begin(options)
+        yield begun
+    finally:
+        if begun is not None:
+            begun.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
