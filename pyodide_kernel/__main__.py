@@ -27,9 +27,27 @@ def report_errors(run: Callable[[], int]) -> int:
     try:
         return run()
     except PyodideKernelError as error:
-        text = " ".join(str(error).split())
-        sys.stderr.write(f"pyodide-kernel: {text}\n")
-        return USAGE_ERROR if isinstance(error, ConfigurationError) else 1
+        return _report(error)
+    except RuntimeError:  # what Jupyter and pathlib raise then
+        if problem := _home_problem():
+            return _report(ConfigurationError(problem))
+        raise
+
+
+def _report(error: PyodideKernelError) -> int:
+    text = " ".join(str(error).split())
+    sys.stderr.write(f"pyodide-kernel: {text}\n")
+    return USAGE_ERROR if isinstance(error, ConfigurationError) else 1
+
+
+def _home_problem() -> str:
+    """Why there is no home folder; empty if there is one."""
+    if os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117  # pathlib may not be imported
+        return ""
+    return (
+        "There is no home folder, in which Jupyter keeps its files: HOME is not set, and the "
+        "system does not know this user; set HOME to a folder that you may write to"
+    )
 
 
 def _command(arguments: list[str]) -> int:

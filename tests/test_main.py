@@ -115,3 +115,31 @@ def test_a_bad_variable_costs_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "PYODIDE_KERNEL_INTERRUPT_GRACE" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def homeless(tmp_path: Path) -> Mapping[str, str]:
+    """Variables for a user without HOME, whom the system does not know."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pwd\n"
+        "def nobody(uid): raise KeyError(uid)\n"
+        "pwd.getpwuid = nobody\n"
+        "for name in list(os.environ):\n"
+        "    if name.startswith(('JUPYTER', 'XDG_', 'HOME')): del os.environ[name]\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="homes are found in other ways there")
+@pytest.mark.parametrize(
+    "arguments", [["doctor"], ["install", "--user"], ["-f", "/tmp/kernel-none.json"]]
+)
+def test_without_a_home_one_line_names_it_and_the_remedy(
+    homeless: Mapping[str, str], arguments: list[str]
+) -> None:
+    done = command(*arguments, environ=homeless)
+    assert done.returncode == 2
+    told = done.stderr.splitlines()[-1]
+    assert "no home folder" in told
+    assert "set HOME to a folder" in told
+    assert "Traceback" not in done.stdout + done.stderr
