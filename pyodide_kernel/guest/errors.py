@@ -6,11 +6,50 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from IPython.core.ultratb import AutoFormattedTB
+
 MAX_VALUE_CHARS = 100_000
 """Longest text of an exception in its `error`, about what a notebook can show."""
 
 MAX_TRACEBACK_CHARS = 2_000_000
 """Longest traceback; recursion gives some hundred kB."""
+
+
+MAX_FRAMES = 200
+"""Frames of a traceback that are shown; IPython takes some milliseconds for each of them."""
+
+
+class Tracebacks(AutoFormattedTB):
+    """IPython's formatter, which leaves out the middle of a very long traceback."""
+
+    _left_out = 0
+
+    def get_records(self, etb: TracebackType, context: int, tb_offset: int) -> Any:
+        """The records of the frames to be shown."""
+        shown, self._left_out = without_middle(etb)
+        return super().get_records(shown, context, tb_offset)
+
+    def format_exception_as_a_whole(self, *args: Any, **kwargs: Any) -> list[list[str]]:
+        """Lines in groups, one of which says what is left out."""
+        self._left_out = 0
+        groups: list[list[str]] = super().format_exception_as_a_whole(*args, **kwargs)
+        if self._left_out:
+            groups[0].insert(1, f"[... {self._left_out:,} frames in the middle are left out ...]\n")
+        return groups
+
+
+def without_middle(trace: TracebackType) -> tuple[TracebackType, int]:
+    """A traceback of at most MAX_FRAMES entries, and how many are left out of it."""
+    entries = [trace]
+    while (following := entries[-1].tb_next) is not None:
+        entries.append(following)
+    left_out = len(entries) - MAX_FRAMES
+    if left_out <= 0:
+        return trace, 0
+    end = entries[-MAX_FRAMES // 2]
+    for entry in reversed(entries[: MAX_FRAMES // 2]):
+        end = TracebackType(end, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return end, left_out
 
 
 def bounded(name: str, value: str, lines: list[str]) -> tuple[str, str, list[str]]:

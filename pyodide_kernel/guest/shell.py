@@ -20,7 +20,7 @@ from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
 from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
-from pyodide_kernel.guest.errors import bounded, group_lines, users_part
+from pyodide_kernel.guest.errors import Tracebacks, bounded, group_lines, users_part
 from pyodide_kernel.guest.formatting import GuestDisplayFormatter
 from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
@@ -152,6 +152,12 @@ class GuestShell(InteractiveShell):
         yield
 
     # --- what goes out ----------------------------------------------------------------------------
+
+    def init_traceback_handlers(self, custom_exceptions: Any) -> None:
+        """Make the objects that format errors, ours for tracebacks."""
+        super().init_traceback_handlers(custom_exceptions)
+        self.InteractiveTB = Tracebacks(mode=self.xmode, theme_name=self.colors, tb_offset=1)
+        self.InteractiveTB.set_mode(mode=self.xmode)
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Show an exception.

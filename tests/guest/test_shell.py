@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -461,3 +462,37 @@ def test_event_loop_of_the_host_drives_cells(guest: Guest) -> None:
     outcome = guest.run("await asyncio.sleep(0)\nasyncio.get_running_loop().is_running()")
     assert outcome.result == "True"
     assert isinstance(guest.host.loop, asyncio.AbstractEventLoop)
+
+
+DEEP = """
+import sys
+before = sys.getrecursionlimit()
+sys.setrecursionlimit({limit})
+def odd(n): return even(n + 1) + 1
+def even(n): return odd(n + 1) + 1
+try:
+    odd(0)
+finally:
+    sys.setrecursionlimit(before)
+"""
+
+
+def test_the_middle_of_an_endless_recursion_is_left_out(guest: Guest) -> None:
+    outcome = guest.run(DEEP.format(limit=100_000))
+    assert outcome.reply["ename"] == "RecursionError"
+    lines = [without_colours(line) for line in outcome.reply["traceback"]]
+    (told,) = [line for line in lines if "frames in the middle" in line]
+    assert re.search(r"9\d,\d{3} frames", told)
+    assert "odd(0)" in "".join(lines[:4])
+    assert lines[-1].startswith("RecursionError: ")
+
+
+def test_a_long_traceback_is_shown_as_ipython_does(guest: Guest) -> None:
+    code = "def f(n): return f(n - 1) if n else 1 / n\nf(150)"
+    lines = "".join(map(without_colours, guest.run(code).reply["traceback"]))
+    assert "frames in the middle" not in lines
+    assert "similar frames" in lines
+
+
+def without_colours(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
