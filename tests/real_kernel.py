@@ -178,11 +178,13 @@ class RealKernel:
         return pid
 
     def deno(self) -> psutil.Process:
-        """The Deno process."""
-        for process in psutil.Process(self.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if process.name() == "deno":
-                    return process
+        """The Deno process, which the launcher may have to become yet."""
+        end = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < end:
+            for process in psutil.Process(self.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if process.name() == "deno":
+                        return process
         raise LookupError("no Deno process")
 
     def tree(self) -> list[psutil.Process]:

@@ -15,7 +15,7 @@ from pyodide_kernel.bridge.bridge import Bridge, Death
 from pyodide_kernel.bridge.life import BridgeConfig, Launch
 from pyodide_kernel.bridge.messages import Message
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 """How long a test waits for what must happen; nothing ever waits this long for its result."""
 
 

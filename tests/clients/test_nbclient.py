@@ -69,7 +69,8 @@ def test_a_cell_that_takes_too_long_is_interrupted_and_the_next_one_runs(
         endless,
         "print(kept)",
         # The other cells, the first of which waits for the interpreter, get all the time they need.
-        timeout_func=lambda cell: 2 if cell.source == endless else TIMEOUT_S,
+        # As long after the interrupt there is a second one, which would end the interpreter.
+        timeout_func=lambda cell: 5 if cell.source == endless else TIMEOUT_S,
         interrupt_on_timeout=True,
         allow_errors=True,
     ).execute()

@@ -290,7 +290,12 @@ def test_a_snapshot_holds_nothing_of_the_machine_that_made_it(warm: Path) -> Non
     assert [text for text in telling if text.encode("utf-16-le") in data] == []
 
 
-PUBLIC = frozenset({"C.UTF-8", "xterm-color", "en_US.UTF-8", "dumb", "/usr/bin", "/bin/sh"})
+PUBLIC = frozenset(
+    {
+        *("C.UTF-8", "xterm-color", "en_US.UTF-8", "dumb", "/usr/bin", "/bin/sh"),
+        "module://matplotlib_inline.backend_inline",
+    }
+)
 """Values of common variables that Python and its libraries hold too."""
 
 
