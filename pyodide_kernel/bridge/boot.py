@@ -63,6 +63,7 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
             "sources": guest_sources(),
             "env": {**ENVIRONMENT, "PWD": policy.cwd, **policy.env},
             "cwd": policy.cwd,
+            "memory_limit": policy.limits.memory_bytes,
             "mounts": [mount.boot_value() for mount in policy.mounts],
             "argv": [],
         },

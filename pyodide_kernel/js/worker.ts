@@ -11,6 +11,7 @@ import { decodeContent, encodeBody, type Frame, isRecord } from "./framing.ts";
 import { mountHostFolders } from "./host_files.ts";
 import { holdLifeLock } from "./life_lock.ts";
 import { mark, marks } from "./marks.ts";
+import { limitMemoryFiles } from "./memory_files.ts";
 import { REPLIES } from "./messages.ts";
 import { addGuestPath, load, type Pyodide, type Runtime, snapshotOf } from "./pyodide.ts";
 import { checkFence } from "./self_check.ts";
@@ -44,6 +45,7 @@ async function boot(
   const { pyodide, problem } = await makeInterpreter(init, verdict);
   mark("interpreter");
   pyodide._api.on_fatal = (error: unknown): void => postMessage({ fatal: String(error) });
+  limitMemoryFiles(pyodide._module, init.guest.memory_limit);
   const lock = mountHostFolders(pyodide._module, init.guest.mounts ?? []);
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport(ENTRY);

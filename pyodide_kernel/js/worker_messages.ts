@@ -25,6 +25,8 @@ export interface WorkerInit {
     /** Texts of the guest's own modules, by path below the folder that is put on `sys.path`. */
     readonly sources: Readonly<Record<string, string>>;
     readonly env: Readonly<Record<string, string>>;
+    /** Bytes for Python and for files in memory together. */
+    readonly memory_limit: number;
     /** Folders and files of the host that the guest sees. */
     readonly mounts?: readonly HostMount[];
     readonly [option: string]: unknown;

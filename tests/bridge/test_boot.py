@@ -50,6 +50,7 @@ def test_boot_message_may_be_sent() -> None:
     assert content["worker"] == {"folder": "/opt/runtime"}
     assert content["permissions"] == worker_permissions(command)
     assert content["guest"]["cwd"] == HOME
+    assert content["guest"]["memory_limit"] == command.policy.limits.memory_bytes
     assert content["guest"]["env"] == {**ENVIRONMENT, "PWD": HOME}
 
 
