@@ -10,6 +10,8 @@ It applies, where the system has them and without any privilege:
 
 * no new privileges, and no core dumps;
 * an empty network namespace;
+* a mount namespace in which all but what may be written is read-only, modes, owners and times
+  included, which Landlock does not guard;
 * Landlock: files outside the lists can't be opened, whatever link leads to them, TCP can't be used,
   and no process outside the sandbox can be signalled;
 * death with the thread of the host that started it. This comes last, since a change of credentials
@@ -24,6 +26,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -31,6 +34,7 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SIGKILL = 9
+_CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
@@ -55,6 +59,24 @@ programs of the host would follow it."""
 
 _NET_TCP = 0b11
 _SCOPE_ALL = 0b11
+
+
+# Mounts: include/uapi/linux/mount.h, Linux 5.12. The numbers are the same on all architectures.
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_EMPTY_PATHS = 0x4 | 0x40
+_MOUNT_ATTR_RDONLY = 1
+_MS_SLAVE = 1 << 19
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -94,13 +116,13 @@ def _limit(limits: Mapping[str, int]) -> None:
         resource.setrlimit(number, (value, value))
 
 
-def _leave_network() -> None:
-    """Move into a network namespace of its own, in a user namespace if that needs one."""
+def _unshare(flags: int) -> None:
+    """Move into namespaces of its own, and into a user namespace if that is needed for it."""
     libc = _libc()
     uid, gid = os.getuid(), os.getgid()
-    if libc.unshare(_CLONE_NEWNET) == 0:
+    if libc.unshare(flags) == 0:
         return
-    _checked(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET), "unshare")
+    _checked(libc.unshare(_CLONE_NEWUSER | flags), "unshare")
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {uid} 1"),
@@ -111,6 +133,68 @@ def _leave_network() -> None:
             os.write(descriptor, text.encode())
         finally:
             os.close(descriptor)
+
+
+def _make_read_only(writable: Iterable[str]) -> None:
+    """Make all file systems read-only in a mount namespace of its own, but for some paths.
+
+    What the host mounts and unmounts later is seen, so that no disk is kept in use.
+    """
+    _unshare(_CLONE_NEWNS)
+    _set_mounts(propagation=_MS_SLAVE)
+    # Copies made before, so that what the host has mounted read-only inside them stays so.
+    places = [place for path in writable if (place := _open_mountable(path)) is not None]
+    trees = [(place, _copy_mounts(place)) for place in places]
+    # A system that denies this is to deny it here, when no harm is done yet: AppArmor can.
+    for place in places:
+        _attach(_copy_mounts(place), place)
+    _set_mounts(attr_set=_MOUNT_ATTR_RDONLY)
+    for place, tree in trees:
+        _attach(tree, place)
+        os.close(place)
+
+
+def _set_mounts(**attributes: int) -> None:
+    change = _MountAttributes(**attributes)
+    size = ctypes.c_size_t(ctypes.sizeof(change))
+    arguments = (_AT_FDCWD, b"/", _AT_RECURSIVE, ctypes.byref(change), size)
+    _checked(_libc().syscall(_MOUNT_SETATTR, *arguments), "mount_setattr")
+
+
+def _open_mountable(path: str) -> int | None:
+    """A descriptor that stands for a path; None if there is nothing.
+
+    Sockets need none: writing to one is no writing to its file system.
+    """
+    try:
+        place = _open_real(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISSOCK(os.fstat(place).st_mode):
+        os.close(place)
+        return None
+    return place
+
+
+def _copy_mounts(place: int) -> int:
+    """A copy of what is mounted from a place on, attached nowhere."""
+    flags = _OPEN_TREE_CLONE | _AT_EMPTY_PATH | _AT_RECURSIVE | os.O_CLOEXEC
+    return _checked(_libc().syscall(_OPEN_TREE, place, b"", flags), "open_tree")
+
+
+def _attach(tree: int, place: int) -> None:
+    arguments = (tree, b"", place, b"", _MOVE_MOUNT_EMPTY_PATHS)
+    _checked(_libc().syscall(_MOVE_MOUNT, *arguments), "move_mount")
+    os.close(tree)
+
+
+def _open_real(path: str) -> int:
+    """A descriptor that stands for a path, which must not have become a link."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    if (found := os.readlink(f"/proc/self/fd/{descriptor}")) != path:  # noqa: PTH115
+        os.close(descriptor)
+        raise OSError(f"{path} has become a link to {found}")
+    return descriptor
 
 
 def landlock_version() -> int:
@@ -158,12 +242,10 @@ def _allow(
     """Allow what there is at the paths; with `real`, none of them may have become a link."""
     for path in paths:
         try:
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            descriptor = _open_real(path) if real else os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         try:
-            if real and (found := os.readlink(f"/proc/self/fd/{descriptor}")) != path:  # noqa: PTH115
-                raise OSError(f"{path} has become a link to {found}")
             # pathlib would double the start-up time.
             folder = os.path.isdir(path)  # noqa: PTH112
             rule = _PathBeneath(rights if folder else rights & _FS_FILE_RIGHTS, descriptor)
@@ -190,7 +272,7 @@ def confine(confinement: Mapping[str, Any]) -> dict[str, str]:
             result = apply()
             layers[name] = "active" if result is None else f"active, version {result}"
         except (OSError, ValueError, AttributeError) as error:
-            layers[name] = str(error)
+            layers[name] = getattr(error, "strerror", None) or str(error)
 
     if sys.platform == "win32":
         return layers
@@ -203,7 +285,9 @@ def confine(confinement: Mapping[str, Any]) -> dict[str, str]:
         lambda: _checked(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl") or None,
     )
     if not confinement["network"]:
-        layer("network namespace", _leave_network)
+        layer("network namespace", lambda: _unshare(_CLONE_NEWNET))
+    writable = [*confinement["write"], *(path for path, may in confinement["mounts"] if may)]
+    layer("read-only file systems", lambda: _make_read_only(writable))
     layer("Landlock", lambda: _landlock(confinement))
     layer("death with the host", lambda: _die_with_parent(confinement["parent_pid"]))
     return layers

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import deny_calls
 import pytest
 
 from pyodide_kernel.bridge import confinement as confinement_module
@@ -20,6 +21,7 @@ from pyodide_kernel.bridge.confinement import confinement, system_files
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux")
 
 CONFINE = Path(confinement_module.__file__).with_name("confine.py")
+DENY_CALLS = Path(deny_calls.__file__)
 PATIENCE_S = 10
 
 
@@ -47,8 +49,9 @@ def run(
     mounts: Sequence[tuple[Path, bool]] = (),
     limits: Mapping[str, int] | None = None,
     required: Sequence[str] | None = None,
+    denied: Sequence[int] = (),
 ) -> Outcome:
-    """Run a program, confined."""
+    """Run a program, confined; the launcher is denied some system calls."""
     binary = program(str(command[0]))
     reading_end, report_end = os.pipe()
     confined = confinement(
@@ -63,6 +66,8 @@ def run(
     if required is not None:
         confined["required"] = required
     launcher = [sys.executable, "-I", "-S", str(CONFINE), json.dumps(confined)]
+    if denied:
+        launcher = [sys.executable, str(DENY_CALLS), ",".join(map(str, denied)), *launcher]
     with os.fdopen(reading_end) as report:
         process = subprocess.Popen(
             [*launcher, binary, *command[1:]],
@@ -103,6 +108,7 @@ def test_every_layer_is_reported() -> None:
         "resource limits",
         "no new privileges",
         "network namespace",
+        "read-only file systems",
         "Landlock",
         "death with the host",
     }
@@ -232,7 +238,9 @@ PYTHON = tuple(map(Path, {sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64",
 """What an ordinary Python has to read."""
 
 
-def run_python(code: str, *arguments: Path, mounts: Sequence[tuple[Path, bool]]) -> str:
+def run_python(
+    code: str, *arguments: Path, mounts: Sequence[tuple[Path, bool]], needed: str = "Landlock"
+) -> str:
     """What Python prints; the name of the error for each `attempt` of something."""
     attempt = """
 import os, sys
@@ -242,7 +250,7 @@ def attempt(function, *arguments):
     else: print(function.__name__, "works")
 """
     outcome = run([sys.executable, "-c", attempt + code, *arguments], read=PYTHON, mounts=mounts)
-    need(outcome, "Landlock")
+    need(outcome, needed)
     assert outcome.code == 0, outcome.errors
     return outcome.output
 
@@ -257,8 +265,10 @@ attempt(os.rename, folder + "/open", folder + "/moved")
 attempt(open, folder + "/../secret")
 """
     output = run_python(code, folder, mounts=[(folder, False)])
-    denied = ["open", "remove", "rename", "open"]
-    assert output.splitlines() == ["open", *(f"{name} Permission denied" for name in denied)]
+    # Whichever layer is asked first.
+    denied = output.replace("Read-only file system", "Permission denied").splitlines()
+    names = ["open", "remove", "rename", "open"]
+    assert denied == ["open", *(f"{name} Permission denied" for name in names)]
 
 
 def test_mount_to_write_is_written_but_for_links_pipes_sockets_and_devices(folder: Path) -> None:
@@ -290,6 +300,74 @@ attempt(open, folder + "/link")
         f"bind {denied}",
         f"open {denied}",
     ]
+
+
+def test_modes_and_times_are_changed_in_a_mount_to_write_and_not_behind_a_link(
+    folder: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.chmod(0o600)
+    (folder / "sub").mkdir()
+    (tmp_path / "read").mkdir()
+    code = """
+folder, read = sys.argv[1:]
+attempt(os.chmod, folder + "/open", 0o640)
+attempt(os.utime, folder + "/sub", (1, 1))
+attempt(os.chmod, folder + "/link", 0o666)
+attempt(os.utime, folder + "/link", (1, 1))
+attempt(os.chown, folder + "/link", os.getuid(), os.getgid())
+attempt(os.chmod, read, 0o700)
+attempt(os.rename, folder + "/open", folder + "/sub/moved")
+"""
+    before = secret.stat()
+    mounts = [(folder, True), (tmp_path / "read", False)]
+    output = run_python(
+        code, folder, tmp_path / "read", mounts=mounts, needed="read-only file systems"
+    )
+    read_only = "Read-only file system"
+    assert output.splitlines() == [
+        "chmod works",
+        "utime works",
+        f"chmod {read_only}",
+        f"utime {read_only}",
+        f"chown {read_only}",
+        f"chmod {read_only}",
+        "rename works",
+    ]
+    assert secret.stat() == before
+    assert (folder / "sub" / "moved").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("call", "lost"),
+    [
+        (deny_calls.UNSHARE, {"network namespace", "read-only file systems"}),
+        (deny_calls.OPEN_TREE, {"read-only file systems"}),
+        (deny_calls.MOUNT_SETATTR, {"read-only file systems"}),
+        (deny_calls.MOVE_MOUNT, {"read-only file systems"}),
+    ],
+)
+def test_a_layer_that_is_denied_is_reported_and_leaves_the_others(
+    folder: Path, call: int, lost: set[str]
+) -> None:
+    """A mount to write can still be written, and links lead nowhere."""
+    script = f"cd {folder}; echo x >new; read line <new; echo $line; read line <link; echo $line"
+    outcome = run(["sh", "-c", script], mounts=[(folder, True)], denied=[call])
+    need(outcome, "Landlock")
+    inactive = {name for name, state in outcome.layers.items() if not state.startswith("active")}
+    assert inactive == lost
+    assert all("Operation not permitted" in outcome.layers[name] for name in lost)
+    assert "secret" not in outcome.output
+    assert outcome.output.startswith("x\n")
+    assert "Permission denied" in outcome.errors
+
+
+def test_mounts_of_the_host_are_not_changed(folder: Path) -> None:
+    mounts = Path("/proc/self/mountinfo")
+    before = mounts.read_text("utf-8")
+    need(run(["true"], mounts=[(folder, True)]), "read-only file systems")
+    assert mounts.read_text("utf-8") == before
+    (folder / "still").write_text("written", "utf-8")
 
 
 def test_mount_of_a_file_is_that_file_only(folder: Path) -> None:
