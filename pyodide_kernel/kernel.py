@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, ParamSpec
@@ -43,12 +44,13 @@ from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.folders import cache_folder, history_path
 from pyodide_kernel.history import History
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
-from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES
+from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES, format_size
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import Grants, Policy, make_policy
 from pyodide_kernel.publisher import Publisher
 from pyodide_kernel.runtime import Manifest, load_manifest
+from pyodide_kernel.sandbox_report import SandboxReport, Use
 from pyodide_kernel.shell_queue import Received, ShellQueue
 from pyodide_kernel.stdin import StdinChannel
 from pyodide_kernel.surroundings import look_around
@@ -142,6 +144,7 @@ class PyodideKernel(Kernel):
         self._finished = asyncio.Event()
         self._parents = Parents()
         self._cache = cache_folder(self.cache_dir)
+        self._use = Use()
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
@@ -216,6 +219,7 @@ class PyodideKernel(Kernel):
             limit_bytes=self.output_limit,
             stdin=self._stdin,
             refuse=self._bridge.reply,
+            on_sandbox_question=self._report().answer,
             on_result=self._history.store_result,
             log=self.log,
         )
@@ -235,6 +239,21 @@ class PyodideKernel(Kernel):
             on_sent=self._pass_comm_messages,
         )
         self._connected = True
+
+    def _report(self) -> SandboxReport:
+        publisher = self._publisher
+        return SandboxReport(
+            policy=self.policy,
+            bridge=self._bridge,
+            manifest=self.manifest,
+            use=self._use,
+            settings={
+                "output of a cell": format_size(self.output_limit),
+                "time from an interrupt to its end": f"{self.interrupt_grace:g} s",
+                "time without a sign of life": f"{self.hang_timeout:g} s",
+            },
+            sent_bytes=lambda: publisher.sent_bytes,
+        )
 
     def start(self) -> None:
         """Take requests from the channels."""
@@ -309,6 +328,7 @@ class PyodideKernel(Kernel):
         self._pass_comm_messages()
 
     async def _dispatch(self, received: Received) -> None:
+        self._use.requests += 1
         parent, ident, msg_type = received.message, received.ident, received.msg_type
         self.set_parent(ident, parent, channel="shell")  # for handlers of the base class
         self._publish_status("busy", "shell", parent)
@@ -366,6 +386,7 @@ class PyodideKernel(Kernel):
 
     async def _execute(self, request: content.ExecuteRequest, ident: Any, parent: Any) -> Outcome:
         number = self._prompt.number
+        self._use.cells += 1
         if not request.silent:
             self._publish_execute_input(request.code, parent, number)
         if request.store_history:
@@ -457,6 +478,8 @@ class PyodideKernel(Kernel):
     def _on_ready(self, message: Message) -> None:
         self._prompt.begin(message.content["execution_count"])
         self._ready = True
+        self._use.interpreters += 1
+        self._use.ready_at = time.monotonic()
 
     def _on_death(self, death: Death) -> None:
         self._ready = False

@@ -34,6 +34,7 @@ class Outputs:
         limit_bytes: int,
         stdin: StdinChannel,
         refuse: Callable[[str, Mapping[str, Any]], None],
+        on_sandbox_question: Callable[[str], None],
         on_result: Callable[[int, str], None],
         log: logging.Logger,
     ) -> None:
@@ -42,6 +43,7 @@ class Outputs:
         self._limit_bytes = limit_bytes
         self._stdin = stdin
         self._refuse = refuse
+        self._on_sandbox_question = on_sandbox_question
         self._on_result = on_result
         self._log = log
 
@@ -49,6 +51,8 @@ class Outputs:
         """Publish an output, or pass a question on. Waits while iopub is far behind."""
         if message.msg_type == "input_request":
             self._question(message)
+        elif message.msg_type == "sandbox_request":
+            self._on_sandbox_question(message.id)
         elif message.msg_type in COMM_TYPES:
             self._publisher.publish_comm(
                 message.msg_type,

@@ -47,6 +47,8 @@ class Publisher:
         self._moved = threading.Condition()
         self._waiting_bytes = 0
         self._unmarked_bytes = 0
+        self.sent_bytes = 0
+        """Output so far, that of all cells and comms. Written in one thread."""
 
     def publish(
         self,
@@ -133,6 +135,7 @@ class Publisher:
         )
 
     def _account(self, size: int) -> None:
+        self.sent_bytes += size
         self._unmarked_bytes += size
         if self._unmarked_bytes < MARK_BYTES:
             return

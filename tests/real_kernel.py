@@ -6,7 +6,7 @@ import contextlib
 import queue
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,11 +206,20 @@ def kernel_spec(*options: str) -> KernelSpec:
 
 @contextlib.contextmanager
 def real_kernel(
-    folder: Path, *options: str, env: dict[str, str] | None = None, cwd: Path | None = None
+    folder: Path,
+    *options: str,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    launcher: Sequence[str] = (),
 ) -> Iterator[RealKernel]:
-    """A started kernel with its files in `folder`; ended, and looked after, at exit."""
+    """A started kernel with its files in `folder`; ended, and looked after, at exit.
+
+    `launcher` is a command that starts the command behind it.
+    """
     manager = KernelManager(connection_file=str(folder / "connection.json"))
-    manager._kernel_spec = kernel_spec(*options)
+    spec = kernel_spec(*options)
+    spec.argv = [*launcher, *spec.argv]
+    manager._kernel_spec = spec
     manager.start_kernel(env=kernel_environment(folder) | (env or {}), cwd=str(cwd or folder))
     client = manager.client()
     client.start_channels()

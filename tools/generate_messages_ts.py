@@ -29,6 +29,7 @@ TYPE_LISTS = {
     "BROKER_TYPES": messages.BROKER_TYPES,
     "HOST_TYPES": messages.HOST_TYPES,
     "WORKER_BOUND_TYPES": messages.WORKER_BOUND_TYPES,
+    "QUESTION_TYPES": messages.QUESTION_TYPES,
 }
 
 

@@ -173,7 +173,7 @@ class Bridge:
         return busy
 
     def reply(self, question_id: str, content: Mapping[str, Any]) -> None:
-        """Answer a question that the guest asked with an `input_request` of this id."""
+        """Answer a question that the guest asked with a message of this id."""
         message = Message(msg_type="guest_reply", parent_id=question_id, content=content)
         self._call(self._send, message)
 

@@ -164,6 +164,15 @@ def command(config: DenoCommand, socket_path: Path) -> list[str]:
     ]
 
 
+def shown_command(policy: Policy) -> list[str]:
+    """The command line without paths of the host, but for those of mounts."""
+    config = DenoCommand(
+        deno=Path("deno"), runtime=Path("RUNTIME"), main=Path("PROGRAM/main.ts"), policy=policy
+    )
+    arguments = command(config, Path("SOCKET"))
+    return [argument.replace(str(_FENCE), "FENCE") for argument in arguments]
+
+
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
     """Deno permissions of the worker: the runtime and the mounts, nothing else of the machine."""
     return {

@@ -108,6 +108,7 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "comm_info_reply": MessageType(origin="guest", content={"comms": _DICT}),
     "shutdown_reply": MessageType(origin="guest", content={"status": _STR}),
     "input_request": MessageType(origin="guest", content={"prompt": _STR, "password": _BOOL}),
+    "sandbox_request": MessageType(origin="guest"),
     "stream": MessageType(origin="guest", content={"name": _STR, "text": _STR}),
     "display_data": MessageType(origin="guest", content={"data": _DICT, "metadata": _DICT}),
     "update_display_data": MessageType(
@@ -125,6 +126,9 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "comm_msg": MessageType(origin="guest", content={"comm_id": _STR}),
     "comm_close": MessageType(origin="guest", content={"comm_id": _STR}),
 }
+
+QUESTION_TYPES: Final = ("input_request", "sandbox_request")
+"""What the guest asks, and is blocked by until the `guest_reply`."""
 
 COMM_TYPES: Final = ("comm_open", "comm_msg", "comm_close")
 

@@ -11,7 +11,7 @@ The rules, all of them:
   go both ways; the content has the members that the schema requires;
 * a request with an id gets exactly one reply of the type that the schema names, with that id as
   its `parent_id`; a reply to anything else is an error;
-* a `guest_reply` answers the last question of the guest (`input_request`), at most once: the guest
+* a `guest_reply` answers the last question of the guest (`QUESTION_TYPES`), at most once: the guest
   is blocked by one question at a time, and gives an earlier one up before it asks the next;
 * header, number of buffers and total size are bounded and refused before they are allocated.
 """
@@ -159,7 +159,7 @@ class Protocol:
         reply = MESSAGE_TYPES[message.msg_type].reply
         if reply:
             self._owed[message.id] = reply
-        if message.msg_type == "input_request":
+        if message.msg_type in messages.QUESTION_TYPES:
             self._question = message.id
 
     def _next_message(self) -> Message | None:

@@ -11,6 +11,8 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import Javascript, display
 from IPython.utils import openpy
 
+from pyodide_kernel.guest.sandbox_view import SandboxView
+
 _NO_PROCESSES = "WebAssembly has no processes"
 
 
@@ -76,6 +78,14 @@ class KernelMagics(Magics):
             "%connect_info is not available: the connection file and its key stay on the host, out "
             "of reach of the code in this kernel. Use `jupyter console --existing` there"
         )
+
+    @line_magic
+    def sandbox(self, line: str) -> None:
+        """Show what this kernel may touch and use up, what holds it, and what it has used."""
+        if line.strip():
+            raise UsageError(f"%sandbox takes no arguments, not {line.strip()!r}")
+        answer = self.shell.host.ask("sandbox_request", {})
+        display(SandboxView(answer["sections"]))
 
     @line_magic
     def qtconsole(self, _line: str) -> None:

@@ -17,6 +17,7 @@ import {
   MAX_HEADER_BYTES,
   MAX_MESSAGE_BYTES,
   PROTOCOL_VERSION,
+  QUESTION_TYPES,
   REPLIES,
   STDIN_CHUNK_BYTES,
 } from "./messages.ts";
@@ -42,6 +43,7 @@ import type { WorkerInit, WorkerPermissions } from "./worker_messages.ts";
 const TICK_MS = 20;
 
 const guestTypes: ReadonlySet<string> = new Set(GUEST_TYPES);
+const questionTypes: ReadonlySet<string> = new Set(QUESTION_TYPES);
 
 /** Makes the worker; a parameter so that the broker can be tested without Pyodide. */
 export type StartWorker = (permissions: WorkerPermissions) => Worker;
@@ -139,7 +141,7 @@ export class Broker {
       this.#outstanding.delete(frame.parent_id);
       if (this.#outstanding.size === 0) this.#settle();
     }
-    if (frame.msg_type === "input_request") {
+    if (questionTypes.has(frame.msg_type)) {
       const number = typeof data.question === "number" ? data.question | 0 : 0;
       this.#question = { id: frame.id, number };
     }

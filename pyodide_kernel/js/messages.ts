@@ -19,6 +19,7 @@ export const GUEST_TYPES = [
   "comm_info_reply",
   "shutdown_reply",
   "input_request",
+  "sandbox_request",
   "stream",
   "display_data",
   "update_display_data",
@@ -64,6 +65,11 @@ export const WORKER_BOUND_TYPES = [
   "comm_open",
   "comm_msg",
   "comm_close",
+] as const;
+
+export const QUESTION_TYPES = [
+  "input_request",
+  "sandbox_request",
 ] as const;
 
 /** The type of the one reply that answers each request. */

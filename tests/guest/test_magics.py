@@ -36,6 +36,7 @@ def test_python_files_are_highlighted(guest: Guest, tmp_path: Path) -> None:
         ("%ed", "%%writefile"),
         ("%connect_info", "stay on the host"),
         ("%qtconsole", "jupyter qtconsole"),
+        ("%sandbox off", "takes no arguments, not 'off'"),
         ("%subshell", "Use asyncio"),
         ("%autosave soon", "whole number"),
         ("%pip install numpy pandas", "await micropip.install(['numpy', 'pandas'])"),
@@ -58,3 +59,14 @@ def test_autosave_talks_to_the_classic_notebook(guest: Guest) -> None:
     assert "set_autosave_interval(60000)" in content["data"]["application/javascript"]
     assert outcome.stdout == "Autosaving every 60 seconds\n"
     assert guest.run("%autosave 0").stdout == "Autosave disabled\n"
+
+
+def test_sandbox_shows_what_the_host_answers(guest: Guest) -> None:
+    rows = [["/mnt/<b>", "/home/<script>, read-only"], ["network", "none"]]
+    guest.host.answers.append({"status": "ok", "sections": [{"title": "May", "rows": rows}]})
+    outcome = guest.run("%sandbox")
+    assert outcome.types == ["sandbox_request", "display_data"]
+    data = outcome.of("display_data")[0]["data"]
+    assert data["text/plain"] == ("May\n  /mnt/<b>  /home/<script>, read-only\n  network   none")
+    assert "/home/&lt;script&gt;, read-only</td>" in data["text/html"]
+    assert "<script>" not in data["text/html"]
