@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -208,7 +208,7 @@ def _test_cell() -> str:
     try:
         _, reply = bridge.request("execute_request", cell | {"user_expressions": {}})
         status = reply.result(timeout=CELL_TIMEOUT_S).content["status"]
-        layers = "; ".join(f"{name}: {state}" for name, state in bridge.layers().items())
+        layers = layers_line(bridge.layers())
     except TimeoutError:
         raise PyodideKernelError(f"no answer within {CELL_TIMEOUT_S:.0f} s") from None
     finally:
@@ -216,4 +216,13 @@ def _test_cell() -> str:
     if status != "ok":
         raise PyodideKernelError(f"1+1 ended with status {status!r}")
     took = time.monotonic() - started
-    return f"1+1 ran {took:.2f} s after the start of the interpreter; {layers or 'no layers'}"
+    return f"1+1 ran {took:.2f} s after the start of the interpreter; {layers}"
+
+
+def layers_line(system: Mapping[str, str]) -> str:
+    """What holds the code: Deno's permissions, whose check has passed, and the system's layers."""
+    found = {"permissions of Deno": "active", **system}
+    active = [name for name, state in found.items() if state.startswith("active")]
+    inactive = [f"{name} ({state})" for name, state in found.items() if name not in active]
+    line = f"layers active: {', '.join(active)}"
+    return f"{line}; not active: {', '.join(inactive)}" if inactive else line

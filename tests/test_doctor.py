@@ -86,6 +86,14 @@ def test_the_sandbox_is_that_of_the_settings(
     assert "/proc" in finding.detail
 
 
+def test_the_layers_are_named_and_those_that_are_missing_with_the_reason() -> None:
+    system = {"Landlock": "active, version 7", "network namespace": "unshare: no"}
+    assert doctor.layers_line(system) == (
+        "layers active: permissions of Deno, Landlock; not active: network namespace (unshare: no)"
+    )
+    assert doctor.layers_line({}) == "layers active: permissions of Deno"
+
+
 def test_a_missing_kernelspec_is_named_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
