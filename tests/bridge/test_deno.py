@@ -17,6 +17,8 @@ from pyodide_kernel.bridge.deno import (
     worker_permissions,
 )
 from pyodide_kernel.errors import DenoNotFoundError, WorkerStartError
+from pyodide_kernel.mounts import Mount
+from pyodide_kernel.policy import Policy
 
 JS = MAIN.parent
 CONFIG = DenoCommand(deno=Path("/opt/deno"), runtime=Path("/opt/runtime"))
@@ -207,3 +209,16 @@ def test_broken_executable_on_path_is_named(
 def test_deno_that_was_found_runs() -> None:
     output = subprocess.run([find_deno(), "--version"], capture_output=True, text=True, check=True)
     assert output.stdout.startswith("deno 2.")
+
+
+def test_there_are_lists_of_what_is_allowed_and_none_of_what_is_denied() -> None:
+    policy = Policy(mounts=(Mount(host=Path("/data"), guest="/mnt/data", writable=True),))
+    config = DenoCommand(deno=Path("/opt/deno"), runtime=Path("/opt/runtime"), policy=policy)
+    arguments = command(config, Path("/tmp/pipe"))
+    assert not any(argument.startswith(("--deny", "-A", "--allow-all")) for argument in arguments)
+    assert {argument.partition("=")[0] for argument in arguments if "--allow" in argument} == {
+        "--allow-net",
+        "--allow-read",
+        "--allow-write",
+    }
+    assert all("=" in argument for argument in arguments if argument.startswith("--allow"))
