@@ -22,7 +22,15 @@ from pyodide_kernel.policy import Grants, Policy, explain, make_policy
 CELL_TIMEOUT_S: Final = 120.0
 """As long as the bridge waits for an interpreter to come up."""
 
-PACKAGES: Final = ("ipykernel", "jupyter_client", "pyzmq", "traitlets", "platformdirs", "psutil")
+PACKAGES: Final = (
+    "ipykernel",
+    "jupyter_client",
+    "pyzmq",
+    "traitlets",
+    "platformdirs",
+    "psutil",
+    "nh3",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, ParamSpec
 
@@ -44,12 +44,22 @@ from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.folders import cache_folder, history_path
 from pyodide_kernel.history import History
 from pyodide_kernel.kernel_info import IMPLEMENTATION, kernel_info
-from pyodide_kernel.limits import DEFAULTS, LEAST_MEMORY, LEAST_OPEN_FILES, format_size
+from pyodide_kernel.limits import (
+    DEFAULTS,
+    LEAST_MEMORY,
+    LEAST_MESSAGE,
+    LEAST_OPEN_FILES,
+    MOST_MESSAGE,
+    MOST_WORKERS,
+    format_size,
+)
 from pyodide_kernel.outputs import Outputs
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import Grants, Policy, make_policy
 from pyodide_kernel.publisher import Publisher
 from pyodide_kernel.runtime import Manifest, load_manifest
+from pyodide_kernel.safe_html import HtmlCleaner
+from pyodide_kernel.safe_outputs import SafeOutputs
 from pyodide_kernel.sandbox_report import SandboxReport, Use
 from pyodide_kernel.shell_queue import Received, ShellQueue
 from pyodide_kernel.stdin import StdinChannel
@@ -101,6 +111,21 @@ class PyodideKernel(Kernel):
     cell_timeout = Float(
         0.0, min=0, help="Seconds after which a cell is interrupted; 0: never."
     ).tag(config=True)
+    workers = Integer(
+        DEFAULTS.workers,
+        min=0,
+        max=MOST_WORKERS,
+        help="Workers of JavaScript that code may have at once.",
+    ).tag(config=True)
+    write_limit = Integer(
+        DEFAULTS.written_bytes, min=0, help="Bytes that code may write to mounts; 0: any."
+    ).tag(config=True)
+    message_limit = Integer(
+        DEFAULTS.message_bytes,
+        min=LEAST_MESSAGE,
+        max=MOST_MESSAGE,
+        help="Bytes of one message that code sends.",
+    ).tag(config=True)
     interrupt_grace = Float(
         10.0,
         min=0,
@@ -111,6 +136,9 @@ class PyodideKernel(Kernel):
     ).tag(config=True)
     output_limit = Integer(
         100_000_000, min=0, help="Bytes of output that one cell may send to clients."
+    ).tag(config=True)
+    safe_outputs = Bool(
+        False, help="Whether what acts (scripts, widgets, terminal sequences) is kept from clients."
     ).tag(config=True)
     history_file = Unicode(
         help="SQLite file that keeps the history, or :memory:; default: in the data folder."
@@ -145,6 +173,8 @@ class PyodideKernel(Kernel):
         self._parents = Parents()
         self._cache = cache_folder(self.cache_dir)
         self._use = Use()
+        self._html = HtmlCleaner()
+        self._safe = SafeOutputs(html=self._html) if self.safe_outputs else None
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self._bridge: Bridge = self.make_bridge(
@@ -171,6 +201,9 @@ class PyodideKernel(Kernel):
             memory_limit=self.memory_limit,
             open_files=self.open_files,
             cell_timeout=self.cell_timeout,
+            message_limit=self.message_limit,
+            workers=self.workers,
+            write_limit=self.write_limit,
         )
         surroundings = self.look_around(
             cache=self._cache,
@@ -209,7 +242,9 @@ class PyodideKernel(Kernel):
         self.control_stream, self.shell_stream, self.stdin_socket = control, shell, stdin
         self.iopub_thread, self.iopub_socket = iopub, iopub.background_socket
         self._shell = shell
-        self._publisher = Publisher(session=self._jupyter, thread=iopub, topic=self._topic)
+        self._publisher = Publisher(
+            session=self._jupyter, thread=iopub, topic=self._topic, clean=self._clean
+        )
         self._stdin = StdinChannel(
             session=self._jupyter, socket_=stdin, on_answer=self._bridge.reply, log=self.log
         )
@@ -221,6 +256,7 @@ class PyodideKernel(Kernel):
             refuse=self._bridge.reply,
             on_sandbox_question=self._report().answer,
             on_result=self._history.store_result,
+            safe=self._safe,
             log=self.log,
         )
         self._comms = Comms(
@@ -251,6 +287,7 @@ class PyodideKernel(Kernel):
                 "output of a cell": format_size(self.output_limit),
                 "time from an interrupt to its end": f"{self.interrupt_grace:g} s",
                 "time without a sign of life": f"{self.hang_timeout:g} s",
+                "outputs": "only what does not act" if self.safe_outputs else "as code sends them",
             },
             sent_bytes=lambda: publisher.sent_bytes,
         )
@@ -285,6 +322,7 @@ class PyodideKernel(Kernel):
                 self._stdin.close()
             self._bridge.close()
             self._history.close()
+            self._html.close()
 
     async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """End the guest and Deno, answer, end the loops."""
@@ -379,6 +417,7 @@ class PyodideKernel(Kernel):
             stop = outcome.died or (request.stop_on_error and not request.silent)
         await self._publisher.sent()
         metadata["status"] = reply["status"]
+        reply = self._clean("execute_reply", reply)
         self._jupyter.send(stream, "execute_reply", reply, parent, ident, metadata=metadata)
         if stop and reply["status"] == "error":
             self._shell.flush()  # takes in what has reached this process by now
@@ -417,7 +456,12 @@ class PyodideKernel(Kernel):
             reply = relay.answer(answer.content, asked)
         except (PyodideKernelError, ValueError, TypeError) as error:
             reply = content.error_reply(error)
+        reply = self._clean(relay.reply_type, reply)
         self._jupyter.send(stream, relay.reply_type, reply, parent, ident)
+
+    def _clean(self, msg_type: str, reply: Mapping[str, Any]) -> dict[str, Any]:
+        """What is sent to clients instead, with --safe-outputs."""
+        return self._safe.content(msg_type, reply) if self._safe else dict(reply)
 
     async def _ask(self, msg_type: str, asked: dict[str, Any], *, id: str = "") -> Message:
         _, future = self._bridge.request(msg_type, asked, id=id or new_id())
@@ -427,7 +471,8 @@ class PyodideKernel(Kernel):
         """Answer from the history file; the guest has no part in it."""
         try:
             query = content.read_history_request(parent["content"])
-            reply = {"status": "ok", "history": await self._history.find(query)}
+            found = {"status": "ok", "history": await self._history.find(query)}
+            reply = self._clean("history_reply", found)
         except ValueError as error:
             reply = content.error_reply(error) | {"history": []}
         self._jupyter.send(stream, "history_reply", reply, parent, ident)

@@ -29,6 +29,14 @@ LEAST_MEMORY: Final = 128 * 10**6
 LEAST_OPEN_FILES: Final = 64
 """Deno itself has some 40."""
 
+LEAST_MESSAGE: Final = 10**6
+"""Streams are sent in pieces of less; the guest's own messages are smaller."""
+
+MOST_MESSAGE: Final = 256 * _MB
+"""What the pipe takes (`MAX_MESSAGE_BYTES`)."""
+
+MOST_WORKERS: Final = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -42,6 +50,15 @@ class Limits:
 
     cell_timeout_s: float = 0.0
     """Time that one cell may take; 0: any."""
+
+    message_bytes: int = MOST_MESSAGE
+    """Size of one message that the code sends."""
+
+    workers: int = 4
+    """Workers that the code may have at once, beside the one it runs in."""
+
+    written_bytes: int = 0
+    """Bytes that may be written to mounts, by all interpreters of a kernel together; 0: any."""
 
 
 DEFAULTS: Final = Limits()

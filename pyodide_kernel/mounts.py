@@ -17,7 +17,9 @@ from pyodide_kernel.errors import ConfigurationError
 FORM: Final = "PATH[=/mnt/NAME][:ro|:rw]"
 
 _SYSTEM_FOLDERS: Final = tuple(map(Path, ("/proc", "/sys", "/dev")))
-_GUEST: Final = re.compile(r"/mnt/([^/\x00-\x1f\x7f]+)/?")
+_GUEST: Final = re.compile(r"/mnt/([^/:\x00-\x1f\x7f]+)/?")
+"""No colon, so that a mistyped mode is none of the name."""
+
 _MODES: Final = {":ro": False, ":rw": True}
 
 Kind = Literal["folder", "file", "other"]

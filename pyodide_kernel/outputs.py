@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, Message
 from pyodide_kernel.content import with_reason
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
+from pyodide_kernel.safe_outputs import COMM_NOTICE, SafeOutputs
 from pyodide_kernel.stdin import Question, StdinChannel
 
 NO_STDIN: Final = {
@@ -36,6 +38,7 @@ class Outputs:
         refuse: Callable[[str, Mapping[str, Any]], None],
         on_sandbox_question: Callable[[str], None],
         on_result: Callable[[int, str], None],
+        safe: SafeOutputs | None = None,
         log: logging.Logger,
     ) -> None:
         self._publisher = publisher
@@ -45,10 +48,19 @@ class Outputs:
         self._refuse = refuse
         self._on_sandbox_question = on_sandbox_question
         self._on_result = on_result
+        self._safe = safe
+        self._told_of_comms: Parent | None = None
         self._log = log
 
     def route(self, message: Message) -> None:
         """Publish an output, or pass a question on. Waits while iopub is far behind."""
+        if self._safe is not None:
+            if message.msg_type in COMM_TYPES:
+                self._refuse_comm(self._parent(message))
+                return
+            message = self._cleaned(message, self._safe)
+            if message.content.get("text") == "":
+                return
         if message.msg_type == "input_request":
             self._question(message)
         elif message.msg_type == "sandbox_request":
@@ -78,6 +90,19 @@ class Outputs:
             metadata=message.metadata,
             buffers=message.buffers,
         )
+
+    def _cleaned(self, message: Message, safe: SafeOutputs) -> Message:
+        if message.msg_type == "stream":
+            content = safe.stream(self._parent(message).id, message.content)
+        else:
+            content = safe.content(message.msg_type, message.content)
+        return replace(message, content=content, metadata={}, buffers=())
+
+    def _refuse_comm(self, parent: Parent) -> None:
+        if parent is not self._told_of_comms:
+            self._told_of_comms = parent
+            notice = {"name": "stderr", "text": COMM_NOTICE}
+            self._publisher.publish("stream", notice, parent=parent.header)
 
     def _parent(self, message: Message) -> Parent:
         """The cell named by the message; the latest one if the name means nothing (any more)."""

@@ -42,6 +42,9 @@ class Grants:
     memory_limit: int = DEFAULTS.memory_bytes
     open_files: int = DEFAULTS.open_files
     cell_timeout: float = DEFAULTS.cell_timeout_s
+    message_limit: int = DEFAULTS.message_bytes
+    workers: int = DEFAULTS.workers
+    write_limit: int = DEFAULTS.written_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,9 @@ def make_policy(grants: Grants, surroundings: Surroundings) -> Policy:
             memory_bytes=grants.memory_limit,
             open_files=grants.open_files,
             cell_timeout_s=grants.cell_timeout,
+            message_bytes=grants.message_limit,
+            workers=grants.workers,
+            written_bytes=grants.write_limit,
         ),
         notices=tuple(notices),
     )
@@ -181,6 +187,7 @@ def explain(policy: Policy) -> list[str]:
     """The policy in sentences, one a line."""
     limits = policy.limits
     time = f"{limits.cell_timeout_s:g} s" if limits.cell_timeout_s else "no limit"
+    written = format_size(limits.written_bytes) if limits.written_bytes else "no limit"
     return [
         *(map(_explain_mount, policy.mounts) if policy.mounts else ["files of the host: none"]),
         f"working directory: {policy.cwd}",
@@ -188,7 +195,10 @@ def explain(policy: Policy) -> list[str]:
         f"variables of the host: {', '.join(policy.env) or 'none'}",
         f"memory: {format_size(limits.memory_bytes)}",
         f"open files: {limits.open_files}",
+        f"workers of its own: {limits.workers}",
         f"time for a cell: {time}",
+        f"one message: {format_size(limits.message_bytes)}",
+        *([f"written to mounts: {written}"] if policy.writable else []),
     ]
 
 

@@ -38,12 +38,17 @@ class Publisher:
         thread: IOPubThread,
         topic: Callable[[str], bytes],
         window_bytes: int = WINDOW_BYTES,
+        clean: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda _type, content: (
+            content
+        ),
     ) -> None:
+        """`clean` is applied to what the host says itself: it may quote the guest."""
         self._session = session
         self._thread = thread
         self._socket: Any = thread.background_socket
         self._topic = topic
         self._window_bytes = window_bytes
+        self._clean = clean
         self._moved = threading.Condition()
         self._waiting_bytes = 0
         self._unmarked_bytes = 0
@@ -60,7 +65,8 @@ class Publisher:
         buffers: Sequence[bytes | memoryview] = (),
     ) -> None:
         """Queue a message; `parent` is a Jupyter message or header."""
-        self._send(msg_type, self._session.pack(dict(content)), parent, metadata, buffers)
+        body = self._session.pack(dict(self._clean(msg_type, content)))
+        self._send(msg_type, body, parent, metadata, buffers)
 
     def publish_output(
         self,

@@ -52,13 +52,16 @@ class SandboxReport:
         use: Use,
         settings: Mapping[str, str],
         sent_bytes: Callable[[], int],
+        requests: Callable[[], Rows] = list,
     ) -> None:
+        """`requests` gives what code had fetched, a row each."""
         self._policy = policy
         self._bridge = bridge
         self._manifest = manifest
         self._use = use
         self._settings = settings
         self._sent_bytes = sent_bytes
+        self._requests = requests
 
     def answer(self, question_id: str) -> None:
         """Send the report as the answer to a question."""
@@ -69,11 +72,12 @@ class SandboxReport:
         sections = {
             "May": allowed(self._policy) + list(self._settings.items()),
             "Used so far": self._used(),
+            "Fetched": self._requests(),
             "Layers": layers(self._bridge.layers()),
             "Versions": self._versions(),
             "Deno": [("command", shlex.join(shown_command(self._policy)))],
         }
-        return [{"title": title, "rows": rows} for title, rows in sections.items()]
+        return [{"title": title, "rows": rows} for title, rows in sections.items() if rows]
 
     def _used(self) -> Rows:
         use = self._use

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
-from pyodide_kernel.limits import LEAST_MEMORY, LEAST_OPEN_FILES
+from pyodide_kernel.limits import (
+    LEAST_MEMORY,
+    LEAST_MESSAGE,
+    LEAST_OPEN_FILES,
+    MOST_MESSAGE,
+    MOST_WORKERS,
+)
 from pyodide_kernel.mounts import FORM, parse_mount
 from pyodide_kernel.policy import read_variable_name
 
@@ -58,6 +64,21 @@ def read_memory(text: str) -> int:
     if not LEAST_MEMORY <= size <= 2**60:
         raise ValueError
     return size
+
+
+def read_message_size(text: str) -> int:
+    """A number of bytes that the pipe takes. Raises ValueError."""
+    size = read_size(text)
+    if not LEAST_MESSAGE <= size <= MOST_MESSAGE:
+        raise ValueError
+    return size
+
+
+def read_workers(text: str) -> int:
+    """A number of workers. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal()) or (number := int(text[:10])) > MOST_WORKERS:
+        raise ValueError
+    return number
 
 
 def read_open_files(text: str) -> int:
@@ -200,6 +221,22 @@ SETTINGS: Final = (
         help="files that the interpreter may have open, its own included (default: 1024)",
     ),
     Setting(
+        option="--workers",
+        trait="PyodideKernel.workers",
+        metavar="NUMBER",
+        read=read_workers,
+        form=f"a number from 0 to {MOST_WORKERS}",
+        help="workers of JavaScript that the code may have at once (default: 4)",
+    ),
+    Setting(
+        option="--write-limit",
+        trait="PyodideKernel.write_limit",
+        metavar="SIZE",
+        read=read_size,
+        form="a size, such as 100MB or 1GB",
+        help="bytes that the code may write to mounts; 0: any (default: 0)",
+    ),
+    Setting(
         option="--cell-timeout",
         trait="PyodideKernel.cell_timeout",
         metavar="SECONDS",
@@ -231,6 +268,22 @@ SETTINGS: Final = (
         read=read_size,
         form="a size, such as 100MB or 1GB",
         help="output that one cell may send; the rest is dropped (default: 100MB)",
+    ),
+    Setting(
+        option="--message-limit",
+        trait="PyodideKernel.message_limit",
+        metavar="SIZE",
+        read=read_message_size,
+        form="a size from 1MB to 256MiB",
+        help="size of one message, such as a displayed picture (default: 256MiB)",
+    ),
+    Setting(
+        option="--safe-outputs",
+        trait="PyodideKernel.safe_outputs",
+        read=read_switch,
+        form="0 or 1",
+        switch=True,
+        help="take out of outputs what acts: scripts, widgets, terminal sequences (default: no)",
     ),
     Setting(
         option="--cache-dir",

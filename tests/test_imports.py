@@ -38,7 +38,7 @@ POLICY, MOUNTS, LIMITS = (f"{OURS}.{name}" for name in ("policy", "mounts", "lim
 LIBRARIES = (
     *("ipykernel", "ipykernel.*", "jupyter_client", "jupyter_client.*"),
     *("jupyter_core", "jupyter_core.*"),
-    *("traitlets", "traitlets.*", "tornado.*", "zmq", "zmq.*", "psutil", "platformdirs"),
+    *("traitlets", "traitlets.*", "tornado.*", "zmq", "zmq.*", "psutil", "platformdirs", "nh3"),
 )
 
 # The first pattern that fits a module's path below the package is its rule.
@@ -53,6 +53,7 @@ RULES: dict[str, Rule] = {
         without=frozenset({"asyncio", "socket", "subprocess", "threading", "time", "datetime"}),
     ),
     "bridge/boot.py": Rule(allowed=(BRIDGE, OURS, f"{OURS}.runtime", POLICY, LIMITS, ERRORS)),
+    "bridge/overuse.py": Rule(allowed=(LIMITS, "psutil")),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/*.py": Rule(
         allowed=(

@@ -59,6 +59,10 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_INTERRUPT_GRACE",
         "PYODIDE_KERNEL_HANG_TIMEOUT",
         "PYODIDE_KERNEL_OUTPUT_LIMIT",
+        "PYODIDE_KERNEL_WORKERS",
+        "PYODIDE_KERNEL_WRITE_LIMIT",
+        "PYODIDE_KERNEL_MESSAGE_LIMIT",
+        "PYODIDE_KERNEL_SAFE_OUTPUTS",
     }
 
 

@@ -226,7 +226,10 @@ def test_the_policy_is_explained_in_lines() -> None:
         "variables of the host: none",
         "memory: 500 MB",
         "open files: 64",
+        "workers of its own: 4",
         "time for a cell: 1.5 s",
+        "one message: 268 MB",
+        "written to mounts: no limit",
     ]
     assert explain(Policy()) == [
         "files of the host: none",
@@ -235,5 +238,7 @@ def test_the_policy_is_explained_in_lines() -> None:
         "variables of the host: none",
         "memory: 4 GB",
         "open files: 1024",
+        "workers of its own: 4",
         "time for a cell: no limit",
+        "one message: 268 MB",
     ]

@@ -28,7 +28,7 @@ def test_every_setting_is_a_trait_and_is_documented(setting: Any) -> None:
     assert kernel == "PyodideKernel"
     assert trait in PyodideKernel.class_traits(config=True)
     text = DOCUMENT.read_text("utf-8")
-    option = "--no-cwd" if setting.switch else setting.option
+    option = "--no-cwd" if setting.option == "--cwd" else setting.option
     assert f"| `{option}" in text
     assert f"`{setting.variable}" in text
     assert f"`{setting.trait}`" in text

@@ -17,6 +17,7 @@ from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permission
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.maker import make_snapshot
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.overuse import Overuse
 from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan, SnapshotPlans
 from pyodide_kernel.bridge.process import launch
 from pyodide_kernel.bridge.snapshot_store import SnapshotStore
@@ -64,6 +65,8 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
             "env": {**ENVIRONMENT, "PWD": policy.cwd, **policy.env},
             "cwd": policy.cwd,
             "memory_limit": policy.limits.memory_bytes,
+            "message_limit": policy.limits.message_bytes,
+            "write_limit": policy.limits.written_bytes,
             "mounts": [mount.boot_value() for mount in policy.mounts],
             "argv": [],
         },
@@ -124,7 +127,7 @@ def deno_bridge(
     on_give_up: Callable[[Death], None],
     on_overtime: Callable[[Overtime], None] | None = None,
 ) -> Bridge:
-    """A bridge that launches Deno, not started yet; `config.boot` is filled in.
+    """A bridge that launches Deno, not started yet; `config` gets what the policy says of limits.
 
     Its interpreters start from a snapshot that is kept in the folder `cache`, if one is given.
 
@@ -141,7 +144,11 @@ def deno_bridge(
         plans = SnapshotPlans(command, boot_content, store, make, has_landlock=has_landlock)
     return Bridge(
         plans=plans,
-        config=config,
+        config=replace(
+            config,
+            message_limit_bytes=policy.limits.message_bytes,
+            overuse=Overuse(policy.limits),
+        ),
         on_message=on_message,
         on_ready=on_ready,
         on_death=on_death,

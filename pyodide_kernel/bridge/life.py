@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pyodide_kernel.bridge.messages import PROTOCOL_VERSION, Message
+from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, PROTOCOL_VERSION, Message
 from pyodide_kernel.bridge.process import DataCallback, Pipe
 from pyodide_kernel.bridge.protocol import Protocol, Role
 from pyodide_kernel.errors import RemoteProtocolError, WorkerStartError
@@ -17,6 +17,9 @@ from pyodide_kernel.errors import RemoteProtocolError, WorkerStartError
 log = logging.getLogger(__name__)
 
 _HEARTBEATS_PER_TIMEOUT: Final = 3
+
+OVERUSE_CHECK_S: Final = 0.5
+"""Nothing tells when a process uses more than it may, so it is looked at now and then."""
 
 Launch = Callable[[DataCallback], Awaitable[Pipe]]
 """Starts a process, connects it and returns its pipe; raises WorkerStartError."""
@@ -48,6 +51,12 @@ class BridgeConfig:
     makes_snapshot: bool = False
     """Whether the interpreter sends a snapshot of itself instead of getting ready."""
 
+    message_limit_bytes: int = MAX_MESSAGE_BYTES
+    """Size of a message that the sandbox may send."""
+
+    overuse: Callable[[int], str] | None = None
+    """What the process of this id has used beyond its limits, as a sentence; nothing if none."""
+
 
 class Life:
     """One process, from launch to end. Its methods belong to the thread of its loop."""
@@ -66,14 +75,14 @@ class Life:
         self._verdict = verdict
         self._on_message = on_message
         self._on_ready = on_ready
-        self._protocol = Protocol(Role.HOST)
+        self._protocol = Protocol(Role.HOST, max_received_bytes=config.message_limit_bytes)
         self._cause: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._interrupted_at: float | None = None
         self._unanswered_since: float | None = None
         self._greeted = False
         self._launching: asyncio.Future[Pipe] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self._became_ready = asyncio.Event()
         self.pipe: Pipe | None = None
         self.requested = False
@@ -99,11 +108,13 @@ class Life:
             self.pipe.kill()
         elif self._greeted:
             self._boot()
-        self._watch = asyncio.ensure_future(self._watch_over())
+        watches = (self._watch_over(), self._watch_use(self.pipe.pid))
+        self._watches = [asyncio.ensure_future(watch) for watch in watches]
         try:
             reason = await self.pipe.wait()
         finally:
-            self._watch.cancel()
+            for watch in self._watches:
+                watch.cancel()
             self._cancel_timer()
         return self._tell(self._cause or f"The sandboxed interpreter ended: {explain(reason)}.")
 
@@ -231,6 +242,14 @@ class Life:
                 self.end(f"The sandbox did not answer for {timeout:g} s, so it was ended.")
                 return
             await asyncio.sleep(timeout / _HEARTBEATS_PER_TIMEOUT)
+
+    async def _watch_use(self, pid: int | None) -> None:
+        """Kill an interpreter that uses more than it may and was not kept from it otherwise."""
+        while pid is not None and self._config.overuse is not None:
+            if cause := self._config.overuse(pid):
+                self.end(f"{cause} The interpreter was ended.")
+                return
+            await asyncio.sleep(OVERUSE_CHECK_S)
 
 
 def explain(cause: str) -> str:

@@ -46,10 +46,17 @@ _PREFIX_BYTES: Final = 4
 class Protocol:
     """One connection, seen from one of its two ends."""
 
-    def __init__(self, role: Role, *, max_message_bytes: int = messages.MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        role: Role,
+        *,
+        max_message_bytes: int = messages.MAX_MESSAGE_BYTES,
+        max_received_bytes: int = messages.MAX_MESSAGE_BYTES,
+    ) -> None:
         self._role = role
         self._peer = Role.DENO if role is Role.HOST else Role.HOST
         self._max_message_bytes = max_message_bytes
+        self._max_received_bytes = min(max_message_bytes, max_received_bytes)
         self._buffer = bytearray()
         self._start = 0
         self._header: tuple[str, str, str, list[int]] | None = None
@@ -220,9 +227,9 @@ class Protocol:
         for length in lengths:
             if type(length) is not int or length < 0:
                 raise RemoteProtocolError(f"a {msg_type} with a malformed length")
-        if sum(lengths) > self._max_message_bytes:
+        if sum(lengths) > self._max_received_bytes:
             # The sum may have more digits than Python is willing to print.
-            limit = f"{self._max_message_bytes:,}"
+            limit = f"{self._max_received_bytes:,}"
             raise RemoteProtocolError(f"a {msg_type} of more than {limit} bytes")
         return lengths
 

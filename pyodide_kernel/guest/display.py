@@ -53,7 +53,7 @@ class Outlet:
             metadata=jsonable(metadata or {}),
             buffers=buffers or (),
         )
-        self._host.emit(check_size(message))
+        self._host.emit(check_size(message, limit=self._host.message_limit))
 
     def _as_dict(self, msg_type: str, content: dict[str, Any]) -> dict[str, Any]:
         """The form that hooks written for ipykernel expect."""

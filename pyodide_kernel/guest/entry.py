@@ -28,7 +28,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from pyodide_kernel.bridge.messages import Message, decode_body, encode_body
+from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, Message, decode_body, encode_body
 from pyodide_kernel.guest import rehearsal
 from pyodide_kernel.guest.kernel import GuestKernel
 from pyodide_kernel.guest.rehearsal import ClosedDoors
@@ -71,6 +71,7 @@ class PyodideHost:
         self._note_interrupt: Callable[[], None] = lambda: None
         self._flush_scheduled = False
         self._current_id: Callable[[], str] = lambda: ""
+        self.message_limit = MAX_MESSAGE_BYTES
         self.busy = 0
         """How many requests are being worked on, those that wait included."""
 
@@ -312,11 +313,12 @@ def rehearse() -> None:
 def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Begin a session and connect it; what the worker may call, by name.
 
-    `options` has `env` (variables), `cwd`, `argv` and `problem`, why a snapshot was not used, and
-    `marks`, when the phases of the start ended.
+    `options` has `env` (variables), `cwd`, `argv`, `message_limit`, `problem`, why a snapshot was
+    not used, and `marks`, when the phases of the start ended.
     """
     host, kernel = _guest()
     host.connect(doors)
+    host.message_limit = options["message_limit"]
     signal.signal(signal.SIGINT, host.on_sigint)
     signal.signal(signal.SIGUSR1, host.on_sigusr1)
     # Pyodide puts paths of the host's program there, and "" in front of `sys.path` at each start.

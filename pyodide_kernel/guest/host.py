@@ -11,6 +11,9 @@ from pyodide_kernel.bridge.messages import Message
 class Host(Protocol):
     """The world outside the guest. Everything the guest says goes through `emit`."""
 
+    message_limit: int
+    """Bytes of a message beyond which it is not to be sent."""
+
     def emit(self, message: Message) -> None:
         """Send a message; may wait for room on the pipe, never drops or reorders."""
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from pyodide_kernel.bridge.messages import (
     MAX_BUFFERS,
-    MAX_MESSAGE_BYTES,
     Message,
     encode_body,
 )
@@ -24,10 +23,10 @@ _MAX_ESCAPE = 12  # JSON writes one character as at most two \uXXXX
 class MessageTooLargeError(ValueError):
     """A message over the limit of the pipe; it was not sent."""
 
-    def __init__(self, msg_type: str, size: int) -> None:
+    def __init__(self, msg_type: str, size: int, limit: int) -> None:
         super().__init__(
             f"this {msg_type} message has {size:,} bytes, more than the limit of "
-            f"{MAX_MESSAGE_BYTES:,}. Write the data to a file, or send it in pieces"
+            f"{limit:,} (--message-limit). Write the data to a file, or send it in pieces"
         )
         self.size = size
 
@@ -84,8 +83,8 @@ def _plain_scalar(value: Any) -> Any:
     raise ValueError(f"can't express in JSON: {value!r} ({type(value).__name__})")
 
 
-def check_size(message: Message) -> Message:
-    """The message itself; raises MessageTooLargeError if the pipe would not take it.
+def check_size(message: Message, *, limit: int) -> Message:
+    """The message itself; raises MessageTooLargeError if it has more than `limit` bytes.
 
     Content must be plain JSON already, buffers must be bytes or memoryviews of bytes.
     """
@@ -95,10 +94,10 @@ def check_size(message: Message) -> Message:
             f"the limit is {MAX_BUFFERS}"
         )
     size = sum(len(buffer) for buffer in message.buffers)
-    if size + _MAX_ESCAPE * _characters([message.content, message.metadata]) > MAX_MESSAGE_BYTES:
+    if size + _MAX_ESCAPE * _characters([message.content, message.metadata]) > limit:
         size += len(encode_body(message))
-        if size > MAX_MESSAGE_BYTES:
-            raise MessageTooLargeError(message.msg_type, size)
+        if size > limit:
+            raise MessageTooLargeError(message.msg_type, size, limit)
     return message
 
 

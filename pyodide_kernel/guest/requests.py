@@ -82,13 +82,12 @@ class Dispatcher:
 
         def reply(content: Content) -> Message:
             required = self._required(reply_type)
-            return check_size(
-                Message(
-                    msg_type=reply_type,
-                    parent_id=message.id,
-                    content=jsonable(required | content),
-                )
+            answer = Message(
+                msg_type=reply_type,
+                parent_id=message.id,
+                content=jsonable(required | content),
             )
+            return check_size(answer, limit=self._host.message_limit)
 
         try:
             return reply(content)

@@ -25,12 +25,17 @@ export type { HostMount } from "./host_node.ts";
 const MOUNTS = "/mnt";
 
 /**
- * Makes `mounts` visible in the file system of `module`. Their places are `/mnt/NAME`.
+ * Makes `mounts` visible in the file system of `module`. Their places are `/mnt/NAME`. After
+ * `writeLimit` bytes (0: never), writing is EDQUOT; the host sees to what goes round this.
  *
  * Gives what Emscripten's system calls leave out: the function that locks files.
  */
-export function mountHostFolders(module: EmscriptenModule, mounts: readonly HostMount[]): Lock {
-  const files = new HostFiles(module, mounts);
+export function mountHostFolders(
+  module: EmscriptenModule,
+  mounts: readonly HostMount[],
+  writeLimit = 0,
+): Lock {
+  const files = new HostFiles(module, mounts, writeLimit);
   replacePathCalls(files);
   module.SYSCALLS.getStr = strictText(module);
   return locker(files);
@@ -44,7 +49,10 @@ class HostFiles implements HostSystem {
   readonly nodeOperations: HostSystem["nodeOperations"];
   readonly streamOperations: HostSystem["streamOperations"];
 
-  constructor(module: EmscriptenModule, mounts: readonly HostMount[]) {
+  #writable: number;
+
+  constructor(module: EmscriptenModule, mounts: readonly HostMount[], writeLimit: number) {
+    this.#writable = writeLimit || Infinity;
     this.fs = module.FS;
     this.mounts = mounts;
     this.attempt = attemptWith(this.fs);
@@ -59,6 +67,11 @@ class HostFiles implements HostSystem {
     };
     const type = { mount: () => mountsFolder(this.fs, [...children.keys()], lookup) };
     this.root = this.fs.mount(type, {}, MOUNTS);
+  }
+
+  countWrite(bytes: number): void {
+    if (bytes > this.#writable) this.fail(ERRNO.EDQUOT);
+    this.#writable -= bytes;
   }
 
   fail(errno: number): never {

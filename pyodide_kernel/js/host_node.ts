@@ -61,6 +61,8 @@ export interface HostSystem {
   readonly attempt: Attempt;
   /** Throws an ErrnoError. */
   fail(errno: number): never;
+  /** Notes that some bytes are about to be written. Throws EDQUOT if they are too many. */
+  countWrite(bytes: number): void;
   readonly nodeOperations: NodeOperations;
   readonly streamOperations: StreamOperations;
   readonly mounts: readonly HostMount[];

@@ -124,6 +124,7 @@ export function streamOperations(
     },
 
     write(stream, memory, offset, length, position): number {
+      system.countWrite(length);
       return opened(stream).write(view(memory, offset, length), position);
     },
 
@@ -156,7 +157,8 @@ export function streamOperations(
     msync(stream, memory, offset, length): number {
       const file = opened(stream);
       // As for a real mapping, what lies behind the end of the file is not written.
-      const end = Math.min(length, file.file.statSync().size - offset);
+      const end = Math.max(0, Math.min(length, file.file.statSync().size - offset));
+      system.countWrite(end);
       transfer(end, (done) => file.write(memory.subarray(done, end), offset + done));
       return 0;
     },

@@ -46,7 +46,11 @@ async function boot(
   mark("interpreter");
   pyodide._api.on_fatal = (error: unknown): void => postMessage({ fatal: String(error) });
   limitMemoryFiles(pyodide._module, init.guest.memory_limit);
-  const lock = mountHostFolders(pyodide._module, init.guest.mounts ?? []);
+  const lock = mountHostFolders(
+    pyodide._module,
+    init.guest.mounts ?? [],
+    init.guest.write_limit,
+  );
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport(ENTRY);
   const doors = new Doors(page, lock);

@@ -27,6 +27,8 @@ export interface WorkerInit {
     readonly env: Readonly<Record<string, string>>;
     /** Bytes for Python and for files in memory together. */
     readonly memory_limit: number;
+    /** Bytes that may be written to mounts; 0 for any. */
+    readonly write_limit: number;
     /** Folders and files of the host that the guest sees. */
     readonly mounts?: readonly HostMount[];
     readonly [option: string]: unknown;

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from pyodide_kernel.bridge.messages import Message, check_content, encode_body
+from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, Message, check_content, encode_body
 
 
 class FakeHost:
     """Implements `Host` for tests: a list, a queue of answers and a clock that stands still."""
 
     def __init__(self) -> None:
+        self.message_limit = MAX_MESSAGE_BYTES
         self.messages: list[Message] = []
         self.answers: deque[Mapping[str, Any] | BaseException] = deque()
         self.sleeps: list[float] = []

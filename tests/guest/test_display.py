@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 from guest.guest import Guest
 
-from pyodide_kernel.guest import jsonable
-
 RICH = """\
 class Rich:
     def __repr__(self): return 'plain'
@@ -103,7 +101,7 @@ def test_too_large_an_output_is_refused_with_its_size_and_the_limit(
     guest: Guest, monkeypatch: pytest.MonkeyPatch, code: str, kind: str
 ) -> None:
     guest.run("%xmode Minimal")
-    monkeypatch.setattr(jsonable, "MAX_MESSAGE_BYTES", 3000)
+    monkeypatch.setattr(guest.host, "message_limit", 3000)
     outcome = guest.run(code)
     monkeypatch.undo()
     guest.run("%xmode Context")

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from guest.guest import Guest
 
-from pyodide_kernel.guest import jsonable
-
 
 def test_reply_of_a_cell_has_all_its_fields(guest: Guest) -> None:
     assert guest.run("1").reply == {
@@ -103,7 +101,7 @@ def test_every_failing_request_is_answered(guest: Guest, msg_type: str) -> None:
 def test_too_large_a_reply_becomes_an_error_reply(
     guest: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jsonable, "MAX_MESSAGE_BYTES", 5000)
+    monkeypatch.setattr(guest.host, "message_limit", 5000)
     reply = guest.run("x = 'x' * 10000", user_expressions={"x": "x"}).reply
     assert reply["ename"] == "MessageTooLargeError"
     assert reply["execution_count"] == 1
