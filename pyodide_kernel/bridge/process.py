@@ -24,6 +24,7 @@ _CONFINE: Final = Path(__file__).with_name("confine.py")
 _TAIL_BYTES: Final = 4096
 _FATAL: Final = "Fatal "
 _READ_BYTES: Final = 256 * 1024
+_UNSENT_BYTES: Final = 4 * 1024 * 1024
 _CONNECT_TIMEOUT_S: Final = 30.0
 """Deno connects in some 20 ms; a machine that needs longer than this is stuck, not slow."""
 
@@ -181,12 +182,31 @@ def last_words(text: str) -> str:
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """Hands the bytes of the socket on, and notes its end."""
+    """Hands the bytes of the socket on, and notes its end.
+
+    While the other side does not take what it was sent, nothing more is read from it: code that
+    asks and asks, and does not read the answers, would fill the memory of the host with them. The
+    broker reads whether it can write or not, so neither waits for the other.
+    """
 
     def __init__(self, on_data: DataCallback, closed: asyncio.Event) -> None:
         self._on_data = on_data
         self._closed = closed
         self._buffer = bytearray(_READ_BYTES)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES)
+
+    def pause_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
