@@ -40,3 +40,17 @@ def greeted(**limits: int) -> Wired:
 def encoded(sender: Protocol, msg_type: str, **members: Any) -> bytes:
     """The bytes of a message that `sender` sends."""
     return b"".join(sender.send(Message(msg_type=msg_type, **members)))
+
+
+def asking() -> tuple[Protocol, Protocol]:
+    """A host and a Deno side that has asked it what the golden frames answer."""
+    host, deno = Protocol(Role.HOST), Protocol(Role.DENO)
+    wanted = {"method": "GET", "url": "https://example.com/", "headers": []}
+    host.receive_data(b"".join(deno.send(HELLO)))
+    for msg_type, id, content in (
+        ("input_request", "question-1", {"prompt": "", "password": False}),
+        ("fetch_request", "5f7c-1", wanted),
+        ("fetch_read", "5f7c-2", {"fetch": "5f7c-1"}),
+    ):
+        host.receive_data(encoded(deno, msg_type, id=id, content=content))
+    return host, deno

@@ -172,9 +172,21 @@ class Bridge:
         self._call(self._interrupt)
         return busy
 
-    def reply(self, question_id: str, content: Mapping[str, Any]) -> None:
-        """Answer a question that the guest asked with a message of this id."""
-        message = Message(msg_type="guest_reply", parent_id=question_id, content=content)
+    def reply(
+        self,
+        question_id: str,
+        content: Mapping[str, Any],
+        *,
+        msg_type: str = "guest_reply",
+        buffers: Sequence[bytes | memoryview] = (),
+    ) -> None:
+        """Answer what the guest asked with a message of this id.
+
+        Nobody hears the answer if its interpreter has been replaced.
+        """
+        message = Message(
+            msg_type=msg_type, parent_id=question_id, content=content, buffers=buffers
+        )
         self._call(self._send, message)
 
     def restart(self, cause: str) -> None:

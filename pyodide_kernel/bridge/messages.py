@@ -38,7 +38,7 @@ FRAME_COST_BYTES: Final = 512
 CREDIT_BYTES: Final = 8 * 1024 * 1024
 """Bytes that the worker may have under way to the host before it waits."""
 
-STDIN_CHUNK_BYTES: Final = 32 * 1024
+STDIN_CHUNK_BYTES: Final = 256 * 1024
 """Room in the shared page for one piece of an answer to a blocked guest."""
 
 Origin = Literal["host", "broker", "guest"]
@@ -62,6 +62,7 @@ _STR = (str,)
 _INT = (int,)
 _BOOL = (bool,)
 _DICT = (dict,)
+_LIST = (list,)
 
 MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     # host -> broker
@@ -72,6 +73,9 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "ping": MessageType(origin="host", reply="pong"),
     "interrupt": MessageType(origin="host"),
     "guest_reply": MessageType(origin="host", content={"status": _STR}),
+    # host -> worker
+    "fetch_reply": MessageType(origin="host", content={"status": _STR}),
+    "fetch_chunk": MessageType(origin="host", content={"status": _STR}),
     # host -> guest
     "execute_request": MessageType(
         origin="host",
@@ -109,6 +113,14 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "shutdown_reply": MessageType(origin="guest", content={"status": _STR}),
     "input_request": MessageType(origin="guest", content={"prompt": _STR, "password": _BOOL}),
     "sandbox_request": MessageType(origin="guest"),
+    # what the worker has the host fetch; the host answers each request and each read once
+    "fetch_request": MessageType(
+        origin="guest",
+        content={"method": _STR, "url": _STR, "headers": _LIST},
+        reply="fetch_reply",
+    ),
+    "fetch_read": MessageType(origin="guest", content={"fetch": _STR}, reply="fetch_chunk"),
+    "fetch_cancel": MessageType(origin="guest", content={"fetch": _STR}),
     "stream": MessageType(origin="guest", content={"name": _STR, "text": _STR}),
     "display_data": MessageType(origin="guest", content={"data": _DICT, "metadata": _DICT}),
     "update_display_data": MessageType(
@@ -119,7 +131,7 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     ),
     "clear_output": MessageType(origin="guest", content={"wait": _BOOL}),
     "error": MessageType(
-        origin="guest", content={"ename": _STR, "evalue": _STR, "traceback": (list,)}
+        origin="guest", content={"ename": _STR, "evalue": _STR, "traceback": _LIST}
     ),
     # both ways; the origin is the guest for the check of what comes in
     "comm_open": MessageType(origin="guest", content={"comm_id": _STR, "target_name": _STR}),
@@ -129,6 +141,9 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
 
 QUESTION_TYPES: Final = ("input_request", "sandbox_request")
 """What the guest asks, and is blocked by until the `guest_reply`."""
+
+FETCH_TYPES: Final = ("fetch_request", "fetch_read", "fetch_cancel")
+"""What the worker wants of the host's network."""
 
 COMM_TYPES: Final = ("comm_open", "comm_msg", "comm_close")
 

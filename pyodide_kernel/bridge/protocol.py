@@ -10,7 +10,8 @@ The rules, all of them:
 * each side sends only the message types of its origins (`messages.MESSAGE_TYPES`), comm messages
   go both ways; the content has the members that the schema requires;
 * a request with an id gets exactly one reply of the type that the schema names, with that id as
-  its `parent_id`; a reply to anything else is an error;
+  its `parent_id`; a reply to anything else is an error, and so is a request of the id of another
+  that has no reply yet;
 * a `guest_reply` answers the last question of the guest (`QUESTION_TYPES`), at most once: the guest
   is blocked by one question at a time, and gives an earlier one up before it asks the next;
 * header, number of buffers and total size are bounded and refused before they are allocated.
@@ -165,6 +166,8 @@ class Protocol:
             del self._expected[message.parent_id]
         reply = MESSAGE_TYPES[message.msg_type].reply
         if reply:
+            if not message.id or message.id in self._owed:
+                raise RemoteProtocolError(f"a {message.msg_type} without a fresh id")
             self._owed[message.id] = reply
         if message.msg_type in messages.QUESTION_TYPES:
             self._question = message.id

@@ -6,7 +6,15 @@
  * page, from which nothing is believed (see shared_cells.ts).
  */
 
-import { decodeContent, encodeBody, encodeFrame, type Frame, isId, isRecord } from "./framing.ts";
+import {
+  decodeContent,
+  encodeBody,
+  encodeFrame,
+  type Frame,
+  isId,
+  isRecord,
+  packAnswer,
+} from "./framing.ts";
 import {
   type BrokerType,
   FRAME_COST_BYTES,
@@ -82,8 +90,11 @@ export class Broker {
       case "interrupt":
         return this.#interrupt();
       case "guest_reply":
-        void this.#answer(frame);
+        void this.#answer(frame.parent_id, frame.body);
         return;
+      case "fetch_reply":
+      case "fetch_chunk":
+        return this.#answerFetch(frame);
       case "execute_request":
       case "complete_request":
       case "inspect_request":
@@ -141,8 +152,8 @@ export class Broker {
       this.#outstanding.delete(frame.parent_id);
       if (this.#outstanding.size === 0) this.#settle();
     }
-    if (questionTypes.has(frame.msg_type)) {
-      const number = typeof data.question === "number" ? data.question | 0 : 0;
+    const number = typeof data.question === "number" ? data.question | 0 : 0;
+    if (questionTypes.has(frame.msg_type) || number !== 0) {
       this.#question = { id: frame.id, number };
     }
     const cost = frameCost(frame);
@@ -173,15 +184,21 @@ export class Broker {
     this.#worker?.postMessage({ interrupt: true });
   }
 
+  /** A worker that is blocked takes the answer from the shared page, a free one as a message. */
+  #answerFetch(frame: Frame<HostType>): void {
+    if (this.#question?.id !== frame.parent_id) return this.#passOn(frame);
+    void this.#answer(frame.parent_id, packAnswer(frame));
+  }
+
   /** Hands the answer to the guest's question over, piece by piece. */
-  async #answer(frame: Frame): Promise<void> {
+  async #answer(id: string, bytes: Uint8Array): Promise<void> {
     const question = this.#question;
-    if (question === undefined || question.id !== frame.parent_id) return;
+    if (question === undefined || question.id !== id) return;
     const { cells, piece } = this.#page;
     const tag = question.number * 4;
-    for (let offset = 0; offset < frame.body.length; offset += STDIN_CHUNK_BYTES) {
-      const part = frame.body.subarray(offset, offset + STDIN_CHUNK_BYTES);
-      const last = offset + STDIN_CHUNK_BYTES >= frame.body.length;
+    for (let offset = 0; offset < bytes.length; offset += STDIN_CHUNK_BYTES) {
+      const part = bytes.subarray(offset, offset + STDIN_CHUNK_BYTES);
+      const last = offset + STDIN_CHUNK_BYTES >= bytes.length;
       piece.set(part);
       Atomics.store(cells, ANSWER_LENGTH, part.length);
       const state = tag + (last ? PIECE_LAST : PIECE_MORE);

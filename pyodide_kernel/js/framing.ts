@@ -57,6 +57,28 @@ export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer>[] {
   return [prefix, frame.body, ...frame.buffers];
 }
 
+/** Body and buffers of an answer as one piece of bytes, for a worker that can't take a message. */
+export function packAnswer(frame: Pick<Frame, "body" | "buffers">): Uint8Array<ArrayBuffer> {
+  const parts = [frame.body, ...frame.buffers];
+  const head = Uint32Array.of(parts.length, ...parts.map((part) => part.length));
+  return concat([new Uint8Array(head.buffer), ...parts]);
+}
+
+/** What `packAnswer` has packed. Throws `RangeError` if it is none of that form. */
+export function unpackAnswer(bytes: Uint8Array<ArrayBuffer>): Pick<Frame, "body" | "buffers"> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = view.getUint32(0, true);
+  let offset = 4 + 4 * count;
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (let i = 0; i < count; i++) {
+    const length = view.getUint32(4 + 4 * i, true);
+    parts.push(bytes.slice(offset, offset + length));
+    offset += length;
+  }
+  const [body = new Uint8Array(0), ...buffers] = parts;
+  return { body, buffers };
+}
+
 /** One array with the bytes of all chunks. */
 export function concat(
   chunks: readonly Uint8Array[],

@@ -7,7 +7,7 @@ export const MAX_MESSAGE_BYTES = 268435456;
 export const MAX_ID_LENGTH = 128;
 export const FRAME_COST_BYTES = 512;
 export const CREDIT_BYTES = 8388608;
-export const STDIN_CHUNK_BYTES = 32768;
+export const STDIN_CHUNK_BYTES = 262144;
 
 export const GUEST_TYPES = [
   "ready",
@@ -20,6 +20,9 @@ export const GUEST_TYPES = [
   "shutdown_reply",
   "input_request",
   "sandbox_request",
+  "fetch_request",
+  "fetch_read",
+  "fetch_cancel",
   "stream",
   "display_data",
   "update_display_data",
@@ -42,6 +45,8 @@ export const HOST_TYPES = [
   "ping",
   "interrupt",
   "guest_reply",
+  "fetch_reply",
+  "fetch_chunk",
   "execute_request",
   "complete_request",
   "inspect_request",
@@ -55,6 +60,8 @@ export const HOST_TYPES = [
 ] as const;
 
 export const WORKER_BOUND_TYPES = [
+  "fetch_reply",
+  "fetch_chunk",
   "execute_request",
   "complete_request",
   "inspect_request",
@@ -81,6 +88,8 @@ export const REPLIES: Readonly<Record<string, string>> = {
   is_complete_request: "is_complete_reply",
   comm_info_request: "comm_info_reply",
   shutdown_request: "shutdown_reply",
+  fetch_request: "fetch_reply",
+  fetch_read: "fetch_chunk",
 };
 
 export type GuestType = (typeof GUEST_TYPES)[number];

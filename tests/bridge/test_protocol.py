@@ -254,3 +254,37 @@ def test_answer_to_an_earlier_question_may_not_be_sent() -> None:
     with pytest.raises(LocalProtocolError, match="no question waits"):
         wired.from_host("guest_reply", parent_id="q1", content={"status": "ok"})
     wired.from_host("guest_reply", parent_id="q2", content={"status": "ok"})
+
+
+FETCH = {"method": "GET", "url": "https://example.com/", "headers": []}
+
+
+def test_fetches_are_asked_and_answered_beside_each_other() -> None:
+    wired = asked()
+    for fetch in ("f1", "f2"):
+        wired.from_deno("fetch_request", id=fetch, content=FETCH)
+    wired.from_deno("fetch_read", id="r1", content={"fetch": "f1"})
+    for msg_type, parent_id in (
+        ("fetch_chunk", "r1"),
+        ("fetch_reply", "f2"),
+        ("fetch_reply", "f1"),
+    ):
+        wired.from_host(msg_type, parent_id=parent_id, content={"status": "ok"})
+
+
+def test_fetch_is_answered_once_and_by_its_own_type() -> None:
+    wired = asked()
+    wired.from_deno("fetch_request", id="f", content=FETCH)
+    with pytest.raises(LocalProtocolError, match="no request waits"):
+        wired.from_host("fetch_chunk", parent_id="f", content={"status": "ok"})
+    wired.from_host("fetch_reply", parent_id="f", content={"status": "ok"})
+    with pytest.raises(LocalProtocolError, match="no request waits"):
+        wired.from_host("fetch_reply", parent_id="f", content={"status": "ok"})
+
+
+@pytest.mark.parametrize("second", ["f", ""])
+def test_request_of_the_guest_without_a_fresh_id_breaks_the_protocol(second: str) -> None:
+    host = asked().host
+    host.receive_data(forged("fetch_request", id="f", content=FETCH))
+    with pytest.raises(RemoteProtocolError, match="without a fresh id"):
+        host.receive_data(forged("fetch_request", id=second, content=FETCH))

@@ -10,7 +10,7 @@ from array import array
 import pytest
 from golden import generate
 from golden_frames import FOLDER, load_golden, load_malformed
-from wired import HELLO, encoded, greeted
+from wired import HELLO, asking, encoded, greeted
 
 from pyodide_kernel.bridge import messages
 from pyodide_kernel.bridge.messages import (
@@ -47,12 +47,8 @@ def frame(
 
 
 def host_with_question() -> Protocol:
-    """A host that was asked the question which the golden frames answer."""
-    host, deno = Protocol(Role.HOST), Protocol(Role.DENO)
-    asked = {"prompt": "", "password": False}
-    host.receive_data(b"".join(deno.send(HELLO)))
-    host.receive_data(encoded(deno, "input_request", id="question-1", content=asked))
-    return host
+    """A host that was asked what the golden frames answer."""
+    return asking()[0]
 
 
 def host_with_requests() -> Protocol:
@@ -86,7 +82,7 @@ def test_host_decodes_the_golden_frames() -> None:
 
 
 def test_deno_role_decodes_the_golden_frames() -> None:
-    assert Protocol(Role.DENO).receive_data(FROM_HOST.data) == FROM_HOST.messages
+    assert asking()[1].receive_data(FROM_HOST.data) == FROM_HOST.messages
 
 
 def test_frames_fed_byte_by_byte_are_the_same_messages() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from golden_frames import load_golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wired import HELLO, greeted
+from wired import HELLO, asking, greeted
 
 from pyodide_kernel.bridge.messages import IOPUB_TYPES, MESSAGE_TYPES, Message
 from pyodide_kernel.bridge.protocol import Protocol, Role
@@ -81,7 +81,7 @@ def test_any_split_of_any_messages_gives_the_same_messages(
 
 @given(pieces=split(load_golden("from_host").data))
 def test_any_split_of_the_golden_frames_gives_the_same_messages(pieces: list[bytes]) -> None:
-    arrived = list(received(Protocol(Role.DENO), pieces))
+    arrived = list(received(asking()[1], pieces))
     assert arrived == load_golden("from_host").messages
 
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { encodeBody } from "../../pyodide_kernel/js/framing.ts";
+import { concat, encodeBody, unpackAnswer } from "../../pyodide_kernel/js/framing.ts";
 import { STDIN_CHUNK_BYTES } from "../../pyodide_kernel/js/messages.ts";
 import {
   ANSWER,
@@ -39,9 +39,11 @@ function answer(fixture: Fixture, parent_id: string, value = "yes"): void {
 }
 
 /** Plays the worker that takes the pieces of an answer: their bytes and states. */
-async function takePieces(fixture: Fixture): Promise<{ bytes: number[]; states: number[] }> {
+async function takePieces(
+  fixture: Fixture,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; states: number[] }> {
   const { cells, piece } = fixture.page;
-  const bytes: number[] = [];
+  const pieces: Uint8Array[] = [];
   const states: number[] = [];
   while (true) {
     const seen = Atomics.load(cells, FUTEX);
@@ -50,11 +52,11 @@ async function takePieces(fixture: Fixture): Promise<{ bytes: number[]; states: 
       await woken(Atomics.waitAsync(cells, FUTEX, seen));
       continue;
     }
-    bytes.push(...piece.subarray(0, Atomics.load(cells, ANSWER_LENGTH)));
+    pieces.push(piece.slice(0, Atomics.load(cells, ANSWER_LENGTH)));
     states.push(state);
     Atomics.store(cells, ANSWER, PIECE_NONE);
     Atomics.notify(cells, ANSWER);
-    if ((state & 3) === PIECE_LAST) return { bytes, states };
+    if ((state & 3) === PIECE_LAST) return { bytes: concat(pieces), states };
   }
 }
 
@@ -151,21 +153,21 @@ Deno.test("Broker hands a short answer over in one piece", async () => {
   ask(fixture, "q", 1);
   answer(fixture, "q");
   const { bytes, states } = await takePieces(fixture);
-  assert.deepEqual(bytes, [...encodeBody({ status: "ok", value: "yes" })]);
+  assert.deepEqual(bytes, encodeBody({ status: "ok", value: "yes" }));
   assert.deepEqual(states, [1 * 4 + PIECE_LAST]);
   finish(fixture, "a");
 });
 
 Deno.test("Broker hands a long answer over piece by piece", async () => {
   const fixture = running("a");
-  const value = Array.from({ length: 20_000 }, (_, i) => `${i}`).join(" ");
+  const value = Array.from({ length: 200_000 }, (_, i) => `${i}`).join(" ");
   const body = encodeBody({ status: "ok", value });
   const count = Math.ceil(body.length / STDIN_CHUNK_BYTES);
   assert(count > 3);
   ask(fixture, "q", 7);
   answer(fixture, "q", value);
   const { bytes, states } = await takePieces(fixture);
-  assert.deepEqual(Uint8Array.from(bytes), body);
+  assert.deepEqual(bytes, body);
   const more = Array(count - 1).fill(7 * 4 + PIECE_MORE);
   assert.deepEqual(states, [...more, 7 * 4 + PIECE_LAST]);
   finish(fixture, "a");
@@ -209,7 +211,7 @@ Deno.test("Broker stops an answer when the guest has gone on to the next questio
   ask(fixture, "q2", 2);
   answer(fixture, "q2");
   const { bytes, states } = await takePieces(fixture);
-  assert.deepEqual(bytes, [...encodeBody({ status: "ok", value: "yes" })]);
+  assert.deepEqual(bytes, encodeBody({ status: "ok", value: "yes" }));
   assert.deepEqual(states, [2 * 4 + PIECE_LAST]);
   finish(fixture, "a");
 });
@@ -220,6 +222,45 @@ Deno.test("Broker forgets a question when its cell is over", () => {
   finish(fixture, "a");
   answer(fixture, "q");
   assert.equal(fixture.page.cells[ANSWER], 0);
+});
+
+function fetch(fixture: Fixture, id: string, question: number): void {
+  const content = { method: "GET", url: "https://example.com/", headers: [] };
+  fixture.worker.say("fetch_request", "", { id, question, content });
+}
+
+Deno.test("Broker hands what was fetched to a blocked worker through the page", async () => {
+  const fixture = running("a");
+  fetch(fixture, "f", 3);
+  const posted = fixture.worker.inbox.length;
+  const buffers = [Uint8Array.from({ length: 2 * STDIN_CHUNK_BYTES }, (_, i) => i % 251)];
+  fixture.handle("fetch_reply", { parent_id: "f", content: { status: "ok" }, buffers });
+  const { bytes, states } = await takePieces(fixture);
+  const answer = unpackAnswer(bytes);
+  assert.deepEqual(answer, { body: encodeBody({ status: "ok" }), buffers });
+  assert.equal(states.at(-1), 3 * 4 + PIECE_LAST);
+  assert.equal(fixture.worker.inbox.length, posted);
+  finish(fixture, "a");
+});
+
+Deno.test("Broker posts what was fetched to a worker that is not blocked by it", async () => {
+  const fixture = running("a");
+  fetch(fixture, "f1", 0);
+  ask(fixture, "q", 1);
+  const content = { status: "ok", last: true };
+  const buffers = [Uint8Array.of(1, 2)];
+  fixture.handle("fetch_chunk", { parent_id: "f1", content, buffers });
+  assert.deepEqual(fixture.worker.inbox.at(-1), {
+    msg_type: "fetch_chunk",
+    id: "",
+    parent_id: "f1",
+    body: encodeBody(content),
+    buffers: [Uint8Array.of(1, 2)],
+  });
+  // The question that does block the worker still waits for its own answer.
+  answer(fixture, "q");
+  assert.deepEqual((await takePieces(fixture)).states, [4 + PIECE_LAST]);
+  finish(fixture, "a");
 });
 
 const ODD_NUMBERS: readonly unknown[] = [

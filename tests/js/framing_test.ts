@@ -9,6 +9,8 @@ import {
   FrameDecoder,
   isId,
   isRecord,
+  packAnswer,
+  unpackAnswer,
 } from "../../pyodide_kernel/js/framing.ts";
 import {
   BROKER_TYPES,
@@ -142,4 +144,18 @@ Deno.test("isId() takes strings of up to 128 units", () => {
 Deno.test("isRecord() takes objects that are no arrays", () => {
   assert(isRecord({}) && isRecord(new Map()) && isRecord(Object.create(null)));
   for (const value of [undefined, null, 1, "a", [], 1n]) assert(!isRecord(value));
+});
+
+Deno.test("unpackAnswer() gives what packAnswer() was given", () => {
+  for (const sizes of [[], [0], [5], [1, 0, 300]]) {
+    const buffers = sizes.map((size) => new Uint8Array(size).fill(size));
+    const answer = { body: encodeBody({ status: "ok" }), buffers };
+    assert.deepEqual(unpackAnswer(packAnswer(answer)), answer);
+  }
+});
+
+Deno.test("unpackAnswer() throws on what is no answer", () => {
+  for (const bytes of [[], [1, 0, 0, 0], [255, 255, 255, 255]]) {
+    assert.throws(() => unpackAnswer(Uint8Array.from(bytes)), RangeError);
+  }
 });
