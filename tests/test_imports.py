@@ -34,7 +34,9 @@ class Rule:
 ERRORS = f"{OURS}.errors"
 BRIDGE = f"{OURS}.bridge.*"
 MESSAGES = f"{OURS}.bridge.messages"
-POLICY, MOUNTS, LIMITS = (f"{OURS}.{name}" for name in ("policy", "mounts", "limits"))
+POLICY, MOUNTS, LIMITS, NETWORK = (
+    f"{OURS}.{name}" for name in ("policy", "mounts", "limits", "network")
+)
 LIBRARIES = (
     *("ipykernel", "ipykernel.*", "jupyter_client", "jupyter_client.*"),
     *("jupyter_core", "jupyter_core.*"),
@@ -54,14 +56,19 @@ RULES: dict[str, Rule] = {
     ),
     "bridge/boot.py": Rule(allowed=(BRIDGE, OURS, f"{OURS}.runtime", POLICY, LIMITS, ERRORS)),
     "bridge/overuse.py": Rule(allowed=(LIMITS, "psutil")),
+    "bridge/http_*.py": Rule(allowed=(BRIDGE, NETWORK, "httpcore", "certifi")),
+    "bridge/fetch*.py": Rule(allowed=(BRIDGE, NETWORK, LIMITS)),
+    "bridge/names.py": Rule(allowed=(NETWORK, "psutil")),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
+    "guest/httpx_transport.py": Rule(allowed=(f"{OURS}.guest.*", "httpx")),
     "guest/*.py": Rule(
         allowed=(
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
             *("IPython", "IPython.*", "traitlets", "traitlets.*", "comm", "comm.*"),
         )
     ),
-    "policy.py": Rule(allowed=(LIMITS, MOUNTS, ERRORS)),
+    "policy.py": Rule(allowed=(LIMITS, MOUNTS, NETWORK, ERRORS)),
+    "network.py": Rule(),
     "mounts.py": Rule(allowed=(ERRORS,)),
     "limits.py": Rule(),
     "runtime.py": Rule(allowed=(ERRORS,)),
@@ -176,7 +183,8 @@ LEVELS = (
     ("host_calls.ts",),
     ("host_files.ts",),
     ("framing.ts", "files.ts", "life_lock.ts", "shared_cells.ts", "worker_messages.ts"),
-    ("pipe_writer.ts", "doors.ts", "pyodide.ts"),
+    ("fetches.ts",),
+    ("pipe_writer.ts", "doors.ts", "pyodide.ts", "web_fetch.ts"),
     ("broker.ts", "worker.ts"),
     ("main.ts",),
 )

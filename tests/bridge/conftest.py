@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from bridge.harness import Harness
 from fake_deno import FakeLaunch, Script
+from web_server import WebServer, web_server
 
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.life import Launch
@@ -50,3 +52,17 @@ def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without proxies and certificates of the machine's."""
+    for name in list(os.environ):
+        if name.lower().endswith(("_proxy", "_ca_bundle")) or name.startswith("SSL_CERT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[WebServer]:
+    with web_server() as running:
+        yield running
