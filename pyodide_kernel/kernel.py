@@ -34,8 +34,9 @@ from zmq.eventloop.zmqstream import ZMQStream
 from pyodide_kernel import __version__, content
 from pyodide_kernel.bridge.boot import deno_bridge
 from pyodide_kernel.bridge.bridge import Bridge, Death, Overtime, new_id
+from pyodide_kernel.bridge.fetch import Fetcher
 from pyodide_kernel.bridge.life import BridgeConfig
-from pyodide_kernel.bridge.messages import COMM_TYPES, Message
+from pyodide_kernel.bridge.messages import COMM_TYPES, FETCH_TYPES, Message
 from pyodide_kernel.cells import Cells, Outcome, Prompt
 from pyodide_kernel.comms import Comms
 from pyodide_kernel.completeness import check_complete
@@ -99,6 +100,9 @@ class PyodideKernel(Kernel):
     cwd = Bool(True, help="Whether code sees the working directory, for reading only.").tag(
         config=True
     )
+    allow_net = List(
+        Unicode(), help="Places that code may fetch from: HOST[:PORT], or * for all public ones."
+    ).tag(config=True)
     allow_env = List(Unicode(), help="Environment variables that code gets.").tag(config=True)
     memory_limit = Integer(
         DEFAULTS.memory_bytes, min=LEAST_MEMORY, help="Bytes of memory that code may use."
@@ -177,6 +181,11 @@ class PyodideKernel(Kernel):
         self._safe = SafeOutputs(html=self._html) if self.safe_outputs else None
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
+        self.fetcher = Fetcher(
+            self.policy.network, reply=self._answer_fetch, owner=self._running_cell_id
+        )
+        self._connected = False
+        # Last, since a bridge with a head start calls back at once.
         self._bridge: Bridge = self.make_bridge(
             policy=self.policy,
             cache=self._cache,
@@ -189,7 +198,6 @@ class PyodideKernel(Kernel):
             on_give_up=self._guarded(self._on_give_up),
             on_overtime=self._guarded(self._on_overtime),
         )
-        self._connected = False
         self._set_handlers()
 
     def _make_policy(self) -> Policy:
@@ -197,6 +205,7 @@ class PyodideKernel(Kernel):
         grants = Grants(
             mount=tuple(self.mount),
             cwd=self.cwd,
+            allow_net=tuple(self.allow_net),
             allow_env=tuple(self.allow_env),
             memory_limit=self.memory_limit,
             open_files=self.open_files,
@@ -290,6 +299,7 @@ class PyodideKernel(Kernel):
                 "outputs": "only what does not act" if self.safe_outputs else "as code sends them",
             },
             sent_bytes=lambda: publisher.sent_bytes,
+            requests=self.fetcher.rows,
         )
 
     def start(self) -> None:
@@ -320,6 +330,7 @@ class PyodideKernel(Kernel):
             if self._connected:
                 self._cells.closing = True
                 self._stdin.close()
+            self.fetcher.close()
             self._bridge.close()
             self._history.close()
             self._html.close()
@@ -480,7 +491,11 @@ class PyodideKernel(Kernel):
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt what runs; the base class would send a signal to our process group."""
         self._stdin.cancel()
+        cell = self._running_cell_id()
         self._bridge.interrupt()
+        # After the interrupt, so that the cell hears of that first.
+        if cell:
+            self.fetcher.cancel(cell)
         self._jupyter.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident)
 
     @property
@@ -516,8 +531,17 @@ class PyodideKernel(Kernel):
 
         return call
 
+    def _answer_fetch(self, question_id: str, content: Mapping[str, Any], **rest: Any) -> None:
+        self._bridge.reply(question_id, content, **rest)
+
+    def _running_cell_id(self) -> str:
+        cell = self._parents.running_cell
+        return cell.id if cell is not None else ""
+
     def _on_message(self, message: Message) -> None:
-        if self._connected:  # before that there is no client to hear it
+        if message.msg_type in FETCH_TYPES:
+            self.fetcher.take(message)
+        elif self._connected:  # before that there is no client to hear it
             self._outputs.route(message)
 
     def _on_ready(self, message: Message) -> None:
@@ -531,6 +555,7 @@ class PyodideKernel(Kernel):
         self._prompt.begin()
         if self._connected:
             self._stdin.cancel()
+        self.fetcher.cancel()
         self._history.new_session()
         self.io_loop.add_callback(self._note_death, death)
 
@@ -538,6 +563,7 @@ class PyodideKernel(Kernel):
         if cell := self._parents.get(overtime.request_id):
             cell.overtime = overtime.cause
         self._stdin.cancel()
+        self.fetcher.cancel(overtime.request_id)
 
     def _on_give_up(self, death: Death) -> None:
         self.io_loop.add_callback(self._give_up, death)

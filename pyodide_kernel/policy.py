@@ -25,11 +25,16 @@ from pyodide_kernel.mounts import (
     parse_mount,
     resolve_mounts,
 )
+from pyodide_kernel.network import FORM as NETWORK_FORM
+from pyodide_kernel.network import Network, read_grant
 
 HOME: Final = "/home/pyodide"
 """The guest's home folder, in memory; its working directory if no folder of the host is."""
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+NO_NETWORK: Final = Network()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,7 @@ class Grants:
 
     mount: Sequence[str] = ()
     cwd: bool = True
+    allow_net: Sequence[str] = ()
     allow_env: Sequence[str] = ()
     memory_limit: int = DEFAULTS.memory_bytes
     open_files: int = DEFAULTS.open_files
@@ -71,6 +77,8 @@ class Policy:
     """Working directory of the guest."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the host that the guest gets."""
+    network: Network = NO_NETWORK
+    """What of the network the host fetches for it; it has none itself."""
     limits: Limits = DEFAULTS
     notices: tuple[str, ...] = ()
     """What the user should know, each a line for the log."""
@@ -130,6 +138,7 @@ def make_policy(grants: Grants, surroundings: Surroundings) -> Policy:
         mounts=mounts,
         cwd=cwd or HOME,
         env=_variables(grants.allow_env, surroundings.environ),
+        network=_network(grants.allow_net),
         limits=Limits(
             memory_bytes=grants.memory_limit,
             open_files=grants.open_files,
@@ -183,6 +192,17 @@ def _variables(names: Sequence[str], environ: Mapping[str, str]) -> dict[str, st
     return {name: environ[name] for name in names if name in environ}
 
 
+def _network(texts: Sequence[str]) -> Network:
+    places = []
+    for text in texts:
+        try:
+            places.append(read_grant(text))
+        except ValueError:
+            raise ConfigurationError(f"--allow-net: {text!r} is not {NETWORK_FORM}") from None
+    named = tuple(dict.fromkeys(place for place in places if place is not None))
+    return Network(public=None in places, places=named)
+
+
 def explain(policy: Policy) -> list[str]:
     """The policy in sentences, one a line."""
     limits = policy.limits
@@ -191,7 +211,7 @@ def explain(policy: Policy) -> list[str]:
     return [
         *(map(_explain_mount, policy.mounts) if policy.mounts else ["files of the host: none"]),
         f"working directory: {policy.cwd}",
-        "network: none",
+        f"network: {_explain_network(policy.network)}",
         f"variables of the host: {', '.join(policy.env) or 'none'}",
         f"memory: {format_size(limits.memory_bytes)}",
         f"open files: {limits.open_files}",
@@ -209,3 +229,10 @@ def _explain_mount(mount: Mount) -> str:
         f"{mount.guest}: {mount.host}, may be changed; "
         "notebooks, modules and hooks written there may later run on the host"
     )
+
+
+def _explain_network(network: Network) -> str:
+    if not network.granted:
+        return "none"
+    public = ["all public addresses"] if network.public else []
+    return f"{', '.join([*public, *map(str, network.places)])}; http and https only"

@@ -19,6 +19,8 @@ from pyodide_kernel.limits import (
     MOST_WORKERS,
 )
 from pyodide_kernel.mounts import FORM, parse_mount
+from pyodide_kernel.network import FORM as NETWORK_FORM
+from pyodide_kernel.network import PUBLIC, read_grant
 from pyodide_kernel.policy import read_variable_name
 
 
@@ -102,6 +104,12 @@ def read_folder(text: str) -> str:
     return str(path)
 
 
+def read_place(text: str) -> str:
+    """The text itself. Raises ValueError if it names nothing of the network."""
+    read_grant(text)
+    return text
+
+
 def read_switch(text: str) -> bool:
     """0 or 1. Raises ValueError."""
     if text not in ("0", "1"):
@@ -128,6 +136,8 @@ class Setting:
     """Whether there may be commas between the values of one option too."""
     switch: bool = False
     """Whether the option has no value, but an opposite, which begins with `--no-`."""
+    bare: str | None = None
+    """What the option stands for without a value, if it may."""
 
     @property
     def variable(self) -> str:
@@ -144,7 +154,13 @@ class Setting:
         else:
             action = "append" if self.many else "store"
             group.add_argument(
-                self.option, dest=self.trait, metavar=self.metavar, help=text, action=action
+                self.option,
+                dest=self.trait,
+                metavar=self.metavar,
+                help=text,
+                action=action,
+                nargs=None if self.bare is None else "?",
+                const=self.bare,
             )
 
     def from_variable(self, text: str) -> Any:
@@ -193,6 +209,18 @@ SETTINGS: Final = (
         form="0 or 1",
         switch=True,
         help="show the working directory to the code, for reading only (default: yes)",
+    ),
+    Setting(
+        option="--allow-net",
+        trait="PyodideKernel.allow_net",
+        metavar="HOST[:PORT],...",
+        read=read_place,
+        form=NETWORK_FORM,
+        help="places that the code may fetch from by http and https, public ones and those that "
+        "are named; without a value, or *: all public ones (default: none)",
+        many=True,
+        commas=True,
+        bare=PUBLIC,
     ),
     Setting(
         option="--allow-env",

@@ -53,6 +53,7 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_MOUNT",
         "PYODIDE_KERNEL_CWD",
         "PYODIDE_KERNEL_ALLOW_ENV",
+        "PYODIDE_KERNEL_ALLOW_NET",
         "PYODIDE_KERNEL_MEMORY_LIMIT",
         "PYODIDE_KERNEL_OPEN_FILES",
         "PYODIDE_KERNEL_CELL_TIMEOUT",

@@ -242,3 +242,32 @@ def test_the_policy_is_explained_in_lines() -> None:
         "time for a cell: no limit",
         "one message: 268 MB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ((), "none"),
+        (("*",), "all public addresses; http and https only"),
+        (("A.example:80", "::1", "a.example:80"), "a.example:80, [::1]; http and https only"),
+        (("10.1.2.3", "*"), "all public addresses, 10.1.2.3; http and https only"),
+    ],
+)
+def test_the_policy_has_the_places_that_were_named(places: tuple[str, ...], told: str) -> None:
+    policy = make_policy(Grants(cwd=False, allow_net=places), surroundings())
+    assert f"network: {told}" in explain(policy)
+    assert policy.network.granted is bool(places)
+
+
+def test_the_network_is_the_hosts_and_never_the_processs() -> None:
+    policy = make_policy(Grants(cwd=False, allow_net=("*", "10.1.2.3")), surroundings())
+    config = replace(CONFIG, policy=policy)
+    closed = replace(CONFIG, policy=make_policy(Grants(cwd=False), surroundings()))
+    assert command(config, Path("/s")) == command(closed, Path("/s"))
+    assert worker_permissions(config) == worker_permissions(closed)
+    assert boot_content(config) == boot_content(closed)
+
+
+def test_a_malformed_place_of_a_configuration_file_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"--allow-net: 'http://a' is not"):
+        make_policy(Grants(cwd=False, allow_net=("http://a",)), surroundings())

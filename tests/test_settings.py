@@ -50,6 +50,18 @@ def test_variables_are_separated_by_commas_and_may_be_repeated() -> None:
     ]
 
 
+def test_the_network_is_opened_as_a_whole_or_by_places() -> None:
+    name = "PyodideKernel.allow_net"
+    assert parse("--allow-net") == {name: ["*"]}
+    assert parse("--allow-net", "--no-cwd")[name] == ["*"]
+    assert parse("--allow-net=a.example,[::1]:80", "--allow-net") == {
+        name: ["a.example", "[::1]:80", "*"]
+    }
+    variable = "PYODIDE_KERNEL_ALLOW_NET"
+    assert from_environment({variable: "*"}) == [(name, ["*"])]
+    assert from_environment({variable: "a.example:80, ::1"}) == [(name, ["a.example:80", "::1"])]
+
+
 def test_the_working_directory_is_a_switch() -> None:
     assert parse("--no-cwd") == {"PyodideKernel.cwd": False}
     assert parse("--cwd") == {"PyodideKernel.cwd": True}
@@ -64,6 +76,15 @@ def test_the_working_directory_is_a_switch() -> None:
         (["--mount", ""], "--mount: ''"),
         (["--allow-env", "A,,B"], "--allow-env: ''"),
         (["--allow-env", "A=1"], "--allow-env: 'A=1' is not a list of names"),
+        (["--allow-net", ""], "--allow-net: '' is not * or HOST[:PORT], such as example.com"),
+        (["--allow-net", "a.example,"], "--allow-net: ''"),
+        (["--allow-net", "a.example:port"], "--allow-net: 'a.example:port' is not * or HOST"),
+        (["--allow-net", "a.example:65536"], "--allow-net: 'a.example:65536' is not * or HOST"),
+        (["--allow-net", "http://a.example"], "--allow-net: 'http://a.example' is not * or HOST"),
+        (["--allow-net", "10.0.0.0/8"], "--allow-net: '10.0.0.0/8' is not * or HOST"),
+        (["--allow-net", "*.example"], "--allow-net: '*.example' is not * or HOST"),
+        (["--allow-net", "127.1"], "--allow-net: '127.1' is not * or HOST"),
+        (["--allow-net", "[::1"], "--allow-net: '[::1' is not * or HOST"),
         (["--memory-limit", "much"], "--memory-limit: 'much' is not a size of at least 128MB"),
         (["--memory-limit", "100MB"], "--memory-limit: '100MB'"),
         (["--open-files", "10"], "--open-files: '10' is not a number from 64"),
@@ -87,6 +108,8 @@ def test_malformed_options_are_refused_with_option_value_and_form(
         ("PYODIDE_KERNEL_MOUNT", "a,"),
         ("PYODIDE_KERNEL_CWD", "no"),
         ("PYODIDE_KERNEL_ALLOW_ENV", "A B"),
+        ("PYODIDE_KERNEL_ALLOW_NET", "a b"),
+        ("PYODIDE_KERNEL_ALLOW_NET", "**"),
         ("PYODIDE_KERNEL_MEMORY_LIMIT", "4 TB"),
         ("PYODIDE_KERNEL_OPEN_FILES", "1e3"),
         ("PYODIDE_KERNEL_CELL_TIMEOUT", "nan"),
@@ -98,7 +121,8 @@ def test_malformed_variables_are_refused_by_name(variable: str, text: str) -> No
 
 
 def test_what_is_kept_in_a_kernelspec_says_the_same_again() -> None:
-    given = ["--mount=a:ro", "--mount=b,c", "--no-cwd", "--allow-env=A,B", "--memory-limit=1GB"]
+    given = ["--mount=a:ro", "--mount=b,c", "--no-cwd", "--allow-net=*,a.example:80"]
+    given += ["--allow-env=A,B", "--memory-limit=1GB"]
     parser = argparse.ArgumentParser()
     add_settings(parser)
     namespace = parser.parse_args(given)

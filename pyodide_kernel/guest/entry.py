@@ -16,6 +16,7 @@ outside. It also holds the rules of interrupts:
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -28,9 +29,16 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, Message, decode_body, encode_body
+from pyodide_kernel.bridge.messages import (
+    MAX_MESSAGE_BYTES,
+    MESSAGE_TYPES,
+    Message,
+    decode_body,
+    encode_body,
+)
 from pyodide_kernel.guest import rehearsal
 from pyodide_kernel.guest.kernel import GuestKernel
+from pyodide_kernel.guest.network import NO_SOCKETS
 from pyodide_kernel.guest.rehearsal import ClosedDoors
 
 _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel")
@@ -118,6 +126,40 @@ class PyodideHost:
             return {"status": "error", "ename": "KeyboardInterrupt", "evalue": "interrupted"}
         reply, _ = decode_body(answer.to_bytes())
         return reply
+
+    def new_fetch_id(self) -> str:
+        """A name for a fetch or for a read of one, which no other interpreter has had."""
+        name: str = self._doors.fetches.newId()
+        return name
+
+    def exchange(self, message: Message) -> Message:
+        """Ask the host's network and block until the answer is here."""
+        __tracebackhide__ = True
+        self.flush()
+        answer = self._doors.fetches.askNow(*self._question(message))
+        if answer is None:
+            self._cancel_fetch(message)
+            self._raise_interrupt()
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the fetch was interrupted")
+        return _answer(message, answer)
+
+    async def exchange_async(self, message: Message) -> Message:
+        """Ask the host's network and let other tasks run until the answer is here."""
+        try:
+            answer = await self._doors.fetches.ask(*self._question(message))
+        except asyncio.CancelledError:
+            self._cancel_fetch(message)
+            raise
+        return _answer(message, answer)
+
+    def _question(self, message: Message) -> tuple[Any, ...]:
+        to_js = self._to_js
+        buffers = to_js([to_js(memoryview(buffer).cast("B")) for buffer in message.buffers])
+        return message.msg_type, message.id, to_js(encode_body(message)), buffers
+
+    def _cancel_fetch(self, message: Message) -> None:
+        fetch = message.content.get("fetch", message.id)
+        self.emit(Message(msg_type="fetch_cancel", content={"fetch": fetch}))
 
     def sleep(self, seconds: float) -> None:
         """Block; an interrupt ends it at once."""
@@ -233,6 +275,16 @@ class PyodideHost:
             self._doors.takeInterrupt()
 
 
+def _answer(question: Message, answer: Any) -> Message:
+    content, _ = decode_body(answer.body.to_bytes())
+    return Message(
+        msg_type=MESSAGE_TYPES[question.msg_type].reply or "",
+        parent_id=question.id,
+        content=content,
+        buffers=[buffer.to_bytes() for buffer in answer.buffers],
+    )
+
+
 def _is_user_code(frame: FrameType | None) -> bool:
     """Whether an exception raised in this frame meets nobody but the user's own code.
 
@@ -274,6 +326,14 @@ def _patch_pyodide(host: PyodideHost) -> None:
     loop: Any = asyncio.get_event_loop()
     loop._keyboard_interrupt_handler = host.end_wait
     loop._system_exit_handler = lambda _code: None
+    for name in ("create_connection", "create_datagram_endpoint", "sock_connect"):
+        setattr(loop, name, _no_sockets)
+
+
+async def _no_sockets(*_args: Any, **_options: Any) -> Any:
+    """Say what Pyodide's loop only hints at: there are no connections but those of HTTP."""
+    __tracebackhide__ = True
+    raise OSError(errno.ENOTSUP, NO_SOCKETS)
 
 
 def _change_folder(path: str) -> None:

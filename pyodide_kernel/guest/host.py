@@ -24,6 +24,18 @@ class Host(Protocol):
         "evalue": str}`. Raises KeyboardInterrupt if the wait is interrupted.
         """
 
+    def new_fetch_id(self) -> str:
+        """A name for a fetch or for a read of one, which no other interpreter has had."""
+
+    def exchange(self, message: Message) -> Message:
+        """Send a `fetch_request` or a `fetch_read` and block until its answer is here.
+
+        Raises KeyboardInterrupt at once if interrupted; the fetch is cancelled then.
+        """
+
+    async def exchange_async(self, message: Message) -> Message:
+        """The same without blocking; the fetch is cancelled if the wait is."""
+
     def sleep(self, seconds: float) -> None:
         """Wait; raises KeyboardInterrupt at once if interrupted."""
 

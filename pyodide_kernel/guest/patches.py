@@ -26,6 +26,7 @@ from typing import Any
 
 from IPython.core import debugger
 
+from pyodide_kernel.guest import network
 from pyodide_kernel.guest.files import GuestMmap, flock_through
 from pyodide_kernel.guest.host import Host
 
@@ -87,6 +88,7 @@ def install(host: Host, shell: Any, *, patch_platform: bool) -> Patches:
         _multiprocessing(patches)
         _threads(patches)
         _sockets(patches)
+        network.patch(patches, host)
         _files(patches, host)
     return patches
 

@@ -2,6 +2,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
+import type { Fetches } from "./fetches.ts";
 import { concat } from "./framing.ts";
 import type { Lock } from "./host_locks.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES } from "./messages.ts";
@@ -26,10 +27,13 @@ export class Doors {
   onCheck: () => void = () => undefined;
   /** Locks a descriptor of a file of the host, or says why not; never waits. */
   readonly lock: Lock;
+  /** What the host fetches. */
+  readonly fetches: Fetches;
 
-  constructor(page: SharedPage, lock: Lock) {
+  constructor(page: SharedPage, lock: Lock, fetches: Fetches) {
     this.#page = page;
     this.lock = lock;
+    this.fetches = fetches;
   }
 
   /** Sends a message; blocks while too much is under way. Body and buffers are given away. */
@@ -55,14 +59,17 @@ export class Doors {
     id: string,
     parent_id: string,
     body: Uint8Array<ArrayBuffer>,
-  ): Uint8Array | undefined {
+    buffers: readonly Uint8Array<ArrayBuffer>[] = [],
+  ): Uint8Array<ArrayBuffer> | undefined {
     const { cells, piece } = this.#page;
     const number = this.#question = this.#question % 0xffffff + 1;
     Atomics.store(cells, ANSWER, PIECE_NONE);
-    this.post(msg_type, id, parent_id, body, [], number);
+    this.post(msg_type, id, parent_id, body, buffers, number);
     const pieces: Uint8Array[] = [];
     while (true) {
       const seen = Atomics.load(cells, FUTEX);
+      // First, since an interrupt also has the host answer what it ends.
+      if (Atomics.load(cells, SIGNAL) === SIGINT) return undefined;
       const state = Atomics.load(cells, ANSWER);
       if (state >>> 2 === number && (state & 3) !== PIECE_NONE) {
         pieces.push(piece.slice(0, Atomics.load(cells, ANSWER_LENGTH)));
@@ -71,7 +78,6 @@ export class Doors {
         if ((state & 3) === PIECE_LAST) return concat(pieces);
         continue;
       }
-      if (Atomics.load(cells, SIGNAL) === SIGINT) return undefined;
       Atomics.wait(cells, FUTEX, seen);
     }
   }

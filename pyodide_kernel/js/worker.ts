@@ -7,6 +7,7 @@
 
 import { Doors, interruptBuffer } from "./doors.ts";
 import { nameRefusals } from "./errno.ts";
+import { Fetches } from "./fetches.ts";
 import { decodeContent, encodeBody, type Frame, isRecord } from "./framing.ts";
 import { mountHostFolders } from "./host_files.ts";
 import { holdLifeLock } from "./life_lock.ts";
@@ -17,6 +18,7 @@ import { addGuestPath, load, type Pyodide, type Runtime, snapshotOf } from "./py
 import { checkFence } from "./self_check.ts";
 import { type SharedPage, sharedPage } from "./shared_cells.ts";
 import { SnapshotReader } from "./snapshot.ts";
+import { makeFetch } from "./web_fetch.ts";
 import type { WorkerInit } from "./worker_messages.ts";
 
 /** Functions of the guest that the worker calls. */
@@ -40,6 +42,7 @@ async function boot(
   init: WorkerInit,
   page: SharedPage,
   verdict: Promise<boolean>,
+  fetches: Fetches,
 ): Promise<Guest> {
   mark("worker");
   const { pyodide, problem } = await makeInterpreter(init, verdict);
@@ -53,7 +56,8 @@ async function boot(
   );
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport(ENTRY);
-  const doors = new Doors(page, lock);
+  const doors = new Doors(page, lock, fetches);
+  fetches.connect(doors);
   const { sources: _, ...options } = init.guest;
   const started = entry.start(doors, pyodide.toPy({ ...options, problem: problem ?? "", marks }));
   entry.destroy();
@@ -115,7 +119,9 @@ async function makeSnapshot(init: WorkerInit, page: SharedPage): Promise<void> {
   entry.rehearse();
   entry.destroy();
   const lock = (): number => 0;
-  new Doors(page, lock).post("snapshot", "", "", encodeBody({}), [snapshotOf(pyodide)]);
+  new Doors(page, lock, new Fetches()).post("snapshot", "", "", encodeBody({}), [
+    snapshotOf(pyodide),
+  ]);
 }
 
 /** Whether the host finds the snapshot good. Nothing else is sent to an interpreter that starts. */
@@ -129,12 +135,13 @@ function hearVerdict(): Promise<boolean> {
   });
 }
 
-function serve(guest: Guest): void {
+function serve(guest: Guest, fetches: Fetches): void {
   let last: Promise<void> = Promise.resolve();
   onmessage = (event: MessageEvent<unknown>): void => {
     const data = event.data;
     if (!isRecord(data)) return;
     if (data.interrupt === true) return guest.interrupt();
+    if (fetches.take(data)) return;
     const frame = data as unknown as Frame;
     // The snapshot could not even be opened, so nobody waited for the verdict on it.
     if (frame.msg_type === "snapshot_verdict") return;
@@ -168,9 +175,12 @@ onmessage = async (event: MessageEvent<WorkerInit>): Promise<void> => {
   try {
     await checkFence();
     nameRefusals();
+    const fetches = new Fetches();
+    // Before Python is there, whose modules keep the one that they find.
+    globalThis.fetch = makeFetch(fetches, globalThis.fetch);
     const page = sharedPage(init.page);
     if (init.snapshot?.use === "make") await makeSnapshot(init, page);
-    else serve(await boot(init, page, verdict));
+    else serve(await boot(init, page, verdict, fetches), fetches);
   } catch (error) {
     report(error);
   }

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, Message, check_content, encode_body
+
+
+def _no_network(message: Message) -> Message:
+    content = {"status": "error", "kind": "denied", "message": "no network"}
+    return Message(msg_type="fetch_reply", parent_id=message.id, content=content)
 
 
 class FakeHost:
@@ -17,6 +23,8 @@ class FakeHost:
         self.message_limit = MAX_MESSAGE_BYTES
         self.messages: list[Message] = []
         self.answers: deque[Mapping[str, Any] | BaseException] = deque()
+        self.network: Callable[[Message], Message] = _no_network
+        self.fetch_ids = itertools.count(1)
         self.sleeps: list[float] = []
         self.locks: list[tuple[int, int]] = []
         self.lock_results: deque[int] = deque()
@@ -45,6 +53,18 @@ class FakeHost:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def new_fetch_id(self) -> str:
+        return f"fetch-{next(self.fetch_ids)}"
+
+    def exchange(self, message: Message) -> Message:
+        check_content(message.msg_type, message.content)
+        encode_body(message)
+        return self.network(message)
+
+    async def exchange_async(self, message: Message) -> Message:
+        await asyncio.sleep(0)
+        return self.exchange(message)
 
     def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)

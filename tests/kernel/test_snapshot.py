@@ -17,15 +17,18 @@ from typing import Any
 
 import pytest
 from real_kernel import TIMEOUT_S, real_kernel
+from web_server import web_server
 
 from pyodide_kernel import runtime
 from pyodide_kernel.bridge.boot import deno_bridge, snapshot_store
 from pyodide_kernel.bridge.bridge import Death
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
+from pyodide_kernel.bridge.fetch import Fetcher
 from pyodide_kernel.bridge.life import BridgeConfig
-from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.messages import FETCH_TYPES, Message
 from pyodide_kernel.bridge.snapshot_store import SnapshotStore
 from pyodide_kernel.limits import LEAST_MEMORY, Limits
+from pyodide_kernel.network import Network, Place
 from pyodide_kernel.policy import Policy
 
 pytestmark = pytest.mark.deno
@@ -46,17 +49,31 @@ class Session:
         self.ready: Queue[Message] = Queue()
         self.deaths: Queue[Death] = Queue()
         self._said: list[Message] = []
+        self._fetcher = Fetcher(policy.network, reply=self._reply)
         self.bridge = deno_bridge(
             policy=policy,
             cache=cache,
             config=BridgeConfig(),
-            on_message=self._said.append,
+            on_message=self._hear,
             on_ready=self.ready.put,
             on_death=self.deaths.put,
             on_give_up=self.deaths.put,
         )
         self.bridge.start()
         self.problem = str(self.ready.get(timeout=TIMEOUT_S).content["problem"])
+
+    def _hear(self, message: Message) -> None:
+        if message.msg_type in FETCH_TYPES:
+            self._fetcher.take(message)
+        else:
+            self._said.append(message)
+
+    def _reply(self, *args: Any, **options: Any) -> None:
+        self.bridge.reply(*args, **options)
+
+    def close(self) -> None:
+        self._fetcher.close()
+        self.bridge.close()
 
     def ask(self, msg_type: str, **content: Any) -> dict[str, Any]:
         """Content of the reply to a request."""
@@ -86,7 +103,7 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[StartSession]:
     with caplog.at_level(logging.WARNING, "pyodide_kernel"):
         yield start_session
     for session in sessions:
-        session.bridge.close()
+        session.close()
 
 
 def store_in(cache: Path) -> SnapshotStore:
@@ -316,3 +333,22 @@ def test_a_kernel_with_a_read_only_cache_says_so_once_and_works(tmp_path: Path) 
     env = {"PYODIDE_KERNEL_CACHE_DIR": "/dev/null/cache"}
     with real_kernel(tmp_path, env=env) as kernel:
         assert kernel.run("6 * 7").result == "42"
+
+
+FETCHES = """
+import asyncio, js, urllib.request
+from pyodide.http import open_url, pyfetch
+print(urllib.request.urlopen(url).read() == open_url(url).read().encode())
+print(await (await pyfetch(url)).text() == await (await js.fetch(url)).text())
+print(urllib.request.urlopen(url).read())
+"""
+
+
+def test_restored_interpreter_fetches_through_the_host(start: StartSession, warm: Path) -> None:
+    with web_server() as server:
+        place = Place(host="127.0.0.1", port=server.port)
+        for _ in range(2):
+            session = start(warm, Policy(network=Network(places=(place,))))
+            assert session.problem == ""
+            said = session.run(f"url = '{server.url}/csv'\n{FETCHES}")
+            assert said.splitlines() == ["True", "True", r"b'a,b\n1,2\n3,4\n'"]
