@@ -36,7 +36,7 @@ from pyodide_kernel.bridge.messages import (
     decode_body,
     encode_body,
 )
-from pyodide_kernel.guest import rehearsal
+from pyodide_kernel.guest import after_import, rehearsal
 from pyodide_kernel.guest.kernel import GuestKernel
 from pyodide_kernel.guest.network import NO_SOCKETS
 from pyodide_kernel.guest.rehearsal import ClosedDoors
@@ -289,9 +289,10 @@ def _is_user_code(frame: FrameType | None) -> bool:
     """Whether an exception raised in this frame meets nobody but the user's own code.
 
     A frame of the standard library counts as its caller's: `abc` may work for a user's
-    `isinstance` or for Pyodide in the middle of a conversion.
+    `isinstance` or for Pyodide in the middle of a conversion. So does one of our import hook, below
+    which all of a module may run.
     """
-    while frame is not None and _module(frame) not in _OWN_MODULES and _is_standard(frame):
+    while frame is not None and _is_for_its_caller(frame):
         frame = frame.f_back
     if frame is None or _module(frame) in _OWN_MODULES:
         return False
@@ -300,6 +301,12 @@ def _is_user_code(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _is_for_its_caller(frame: FrameType) -> bool:
+    if frame.f_globals.get("__name__") == after_import.__name__:
+        return True
+    return _module(frame) not in _OWN_MODULES and _is_standard(frame)
 
 
 def _is_standard(frame: FrameType) -> bool:

@@ -82,10 +82,25 @@ def test_death_closes_the_connections_and_the_next_interpreter_fetches(
 def test_time_of_a_cell_ends_its_fetches(server: WebServer, tmp_path: Path) -> None:
     options = (f"--allow-net={server.place}", "--no-cwd", "--cell-timeout=3")
     with real_kernel(tmp_path, *options) as kernel:
-        kernel.run("import urllib.request")
-        cell = kernel.run(program(PYTHON["urllib.request"], server, "/watch"))
+        cell = kernel.run(f"import js\nawait js.fetch('{server.url}/watch')")
         assert (cell.ename, "--cell-timeout" in cell.evalue) == ("KeyboardInterrupt", True)
         server.wait_until_gone()
+
+
+def test_import_of_a_module_that_is_patched_can_be_interrupted(online: RealKernel) -> None:
+    code = """
+import pathlib, sys
+folder = pathlib.Path('/tmp/hooked/httpx/_transports')
+folder.mkdir(parents=True)
+(folder / 'default.py').write_text("print('started', flush=True)\\nwhile True: pass")
+sys.path.insert(0, '/tmp/hooked')
+try:
+    import httpx._transports.default
+finally:
+    sys.path.remove('/tmp/hooked')
+"""
+    assert online.run_interrupted(code).ename == "KeyboardInterrupt"
+    assert online.run("'httpx._transports.default' in sys.modules").result == "False"
 
 
 def test_fetch_of_an_earlier_cell_is_not_interrupted(online: RealKernel, server: WebServer) -> None:
