@@ -63,7 +63,11 @@ def with_libraries(
         libraries = http_libraries()
     except NoLibrariesError as error:
         pytest.skip(f"no libraries can be downloaded: {error}")
-    options = (f"--allow-net={server.place}", "--no-cwd", "--mount", f"{libraries}={LIBRARIES}:ro")
+    # A first traceback through many files takes its time on a machine that is busy otherwise.
+    options = (
+        *(f"--allow-net={server.place}", "--no-cwd", "--interrupt-grace=60"),
+        *("--mount", f"{libraries}={LIBRARIES}:ro"),
+    )
     with real_kernel(tmp_path_factory.mktemp("libraries"), *options) as kernel:
         kernel.run(f"import sys\nsys.path.append({LIBRARIES!r})\nimport asyncio")
         yield kernel
