@@ -70,8 +70,8 @@ class HeadStart:
             self.close()
             return deno_bridge(**wanted)
         self._taken = True
-        log.info("The interpreter was started early")
         self._log.end(tell=True)
+        log.info("The interpreter was started early")
         self._relay.attach({name: wanted[name] for name in _CALLBACKS})
         return self._bridge
 

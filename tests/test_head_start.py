@@ -13,15 +13,18 @@ from typing import Any
 
 import psutil
 import pytest
+from fake_kernel import FakeKernel, fake_bridge
 from real_kernel import TIMEOUT_S, real_kernel
 
 from pyodide_kernel import head_start as module
-from pyodide_kernel.bridge.bridge import Death
+from pyodide_kernel.bridge.bridge import Bridge, Death
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.folders import MEMORY
 from pyodide_kernel.head_start import HeadStart, begin, head_start
 from pyodide_kernel.options import KernelOptions
 from pyodide_kernel.policy import Policy
+from pyodide_kernel.session import KernelSession
 
 READY = Message(msg_type="ready")
 DEATH = Death(cause="It ended.", requested=False, during_start=True)
@@ -135,6 +138,21 @@ def test_what_was_logged_meanwhile_is_told_where_the_kernel_logs(
     monkeypatch.setattr(logging.getLogger("pyodide_kernel"), "handlers", [handler])
     started.make_bridge(**wanted())
     assert told[0] == "slower: no snapshot"
+
+
+def test_a_kernel_hears_of_a_death_before_it_has_its_bridge(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def bridge_that_died(**callbacks: Any) -> Bridge:
+        callbacks["on_death"](DEATH)
+        callbacks["on_ready"](Message(msg_type="ready", content={"execution_count": 1}))
+        return fake_bridge(**callbacks)
+
+    kernel = FakeKernel(
+        session=KernelSession(key=b"key"), history_file=MEMORY, make_bridge=bridge_that_died
+    )
+    kernel.close()
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(
