@@ -20,7 +20,7 @@ class Deaths:
 
     def note(self, death: Death, *, cell_runs: bool) -> str | None:
         """What to tell the user now that a Death has come."""
-        if death.requested or death.during_start:
+        if death.during_start or (death.requested and not death.idle):
             return None
         if cell_runs:
             self._untold = death

@@ -30,7 +30,11 @@ log = logging.getLogger(__name__)
 _CALLBACKS: Final = ("on_message", "on_ready", "on_death", "on_give_up", "on_overtime")
 _KERNEL: Final = "PyodideKernel"
 _GRANTS: Final = frozenset(Grants.__dataclass_fields__)
-_TIMES: Final = {"interrupt_grace": "interrupt_grace_s", "hang_timeout": "hang_timeout_s"}
+_TIMES: Final = {
+    "interrupt_grace": "interrupt_grace_s",
+    "hang_timeout": "hang_timeout_s",
+    "idle_timeout": "idle_timeout_s",
+}
 
 
 class HeadStart:

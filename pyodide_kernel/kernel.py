@@ -130,6 +130,9 @@ class PyodideKernel(Kernel):
         max=MOST_MESSAGE,
         help="Bytes of one message that code sends.",
     ).tag(config=True)
+    idle_timeout = Float(
+        0.0, min=0, help="Seconds without work after which the interpreter is ended; 0: never."
+    ).tag(config=True)
     interrupt_grace = Float(
         10.0,
         min=0,
@@ -190,7 +193,9 @@ class PyodideKernel(Kernel):
             policy=self.policy,
             cache=self._cache,
             config=BridgeConfig(
-                interrupt_grace_s=self.interrupt_grace, hang_timeout_s=self.hang_timeout
+                interrupt_grace_s=self.interrupt_grace,
+                hang_timeout_s=self.hang_timeout,
+                idle_timeout_s=self.idle_timeout,
             ),
             on_message=self._guarded(self._on_message),
             on_ready=self._guarded(self._on_ready),
@@ -296,6 +301,7 @@ class PyodideKernel(Kernel):
                 "output of a cell": format_size(self.output_limit),
                 "time from an interrupt to its end": f"{self.interrupt_grace:g} s",
                 "time without a sign of life": f"{self.hang_timeout:g} s",
+                "time without work": f"{self.idle_timeout:g} s" if self.idle_timeout else "any",
                 "outputs": "only what does not act" if self.safe_outputs else "as code sends them",
             },
             sent_bytes=lambda: publisher.sent_bytes,

@@ -273,6 +273,15 @@ SETTINGS: Final = (
         help="time after which a cell is interrupted; 0: never (default: 0)",
     ),
     Setting(
+        option="--idle-timeout",
+        trait="PyodideKernel.idle_timeout",
+        metavar="SECONDS",
+        read=read_seconds,
+        form="a number of seconds, such as 3600",
+        help="time without work after which the interpreter is ended, until the next cell; "
+        "0: never (default: 0)",
+    ),
+    Setting(
         option="--interrupt-grace",
         trait="PyodideKernel.interrupt_grace",
         metavar="SECONDS",

@@ -36,3 +36,8 @@ def test_a_death_just_before_a_cell_is_told_when_that_has_ended() -> None:
     assert deaths.note(death("why"), cell_runs=True) is None
     assert deaths.cell_ended() == "why"
     assert deaths.cell_ended() is None
+
+
+def test_an_idle_interpreter_that_was_ended_is_told() -> None:
+    idle = Death(cause="idle", requested=True, during_start=False, idle=True)
+    assert Deaths().note(idle, cell_runs=False) == "idle"

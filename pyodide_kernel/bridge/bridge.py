@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pyodide_kernel.bridge.life import BridgeConfig, Launch, Life
+from pyodide_kernel.bridge.life import LOST, BridgeConfig, Launch, Life
 from pyodide_kernel.bridge.messages import MESSAGE_TYPES, Message
 from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan
 from pyodide_kernel.errors import (
@@ -50,6 +50,9 @@ class Death:
 
     during_start: bool
     """Whether it had not been ready yet, so that no state is lost."""
+
+    idle: bool = False
+    """Whether nothing had been asked of it for so long that it was ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,9 @@ class Bridge:
         self._closed = asyncio.Event()
         self._afterwards: asyncio.Task[None] | None = None
         """What is done in the background while an interpreter works."""
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._rest: asyncio.Future[None] | None = None
+        """Done when an interpreter is wanted again, after one was ended because it was idle."""
 
     def start(self) -> None:
         """Start the thread, and in it the first interpreter. Returns at once; may be repeated."""
@@ -263,6 +269,9 @@ class Bridge:
                 return
             if self._bury(life, cause):
                 await self._closed.wait()
+            if self._rest is not None:
+                await self._rest
+                self._rest = None
 
     async def _live(self, life: Life) -> str:
         """The cause of the life's end. A bug of ours is one, so that it is told and counted."""
@@ -276,7 +285,12 @@ class Bridge:
 
     def _bury(self, life: Life, cause: str) -> bool:
         """Tell everybody of a death; whether it was one too many."""
-        death = Death(cause=cause, requested=life.requested, during_start=not life.was_ready)
+        death = Death(
+            cause=cause,
+            requested=life.requested,
+            during_start=not life.was_ready,
+            idle=self._rest is not None,
+        )
         running, self._running = self._running, {}
         for request in running.values():
             _fail(request, DeadKernelError(cause))
@@ -303,7 +317,33 @@ class Bridge:
         self._running.clear()
         self._waiting.clear()
 
+    def _note_work(self) -> None:
+        """Something was asked or said: the interpreter is not idle."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._config.idle_timeout_s > 0:
+            later = self._config.idle_timeout_s
+            self._idle_timer = self._loop.call_later(later, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if self._running or self._life is None or not self._life.ready:
+            self._note_work()
+            return
+        self._rest = self._loop.create_future()
+        self._life.end(
+            f"Nothing was asked of the interpreter for {self._config.idle_timeout_s:g} s "
+            f"(--idle-timeout), so it was ended. {LOST} The next cell starts a fresh one.",
+            requested=True,
+        )
+
+    def _end_rest(self) -> None:
+        if self._rest is not None and not self._rest.done():
+            self._rest.set_result(None)
+
     def _submit(self, request: _Request) -> None:
+        self._note_work()
+        self._end_rest()
         if self._closing:
             _fail(request, DeadKernelError(_SHUT_DOWN))
         elif self._given_up is not None:
@@ -365,17 +405,20 @@ class Bridge:
         if self._life is not None:
             self._life.end(_SHUT_DOWN, requested=True)
         self._closed.set()
+        self._end_rest()
 
     def _ready(self, message: Message) -> None:
         self._plans.note_ready(message)
         if self._afterwards is None or self._afterwards.done():
             self._afterwards = self._loop.create_task(self._plans.afterwards())
         self._notify(self._on_ready, message)
+        self._note_work()
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self._start_request(request)
 
     def _receive(self, message: Message) -> None:
+        self._note_work()
         if message.parent_id in self._running and _answers(self._running, message):
             request = self._running.pop(message.parent_id)
             if not self._running and self._life is not None:

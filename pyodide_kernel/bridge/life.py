@@ -45,6 +45,9 @@ class BridgeConfig:
     hang_timeout_s: float = 15.0
     """Time without an answer of the broker after which it counts as hung."""
 
+    idle_timeout_s: float = 0.0
+    """Time without a request or an output after which an interpreter is ended; 0: never."""
+
     start_timeout_s: float = 120.0
     """Time from spawn to readiness after which the start counts as failed."""
 
