@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pyodide_kernel.bridge.life import LOST, BridgeConfig, Launch, Life
+from pyodide_kernel.bridge.life import BridgeConfig, Launch, Life
 from pyodide_kernel.bridge.messages import MESSAGE_TYPES, Message
 from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan
 from pyodide_kernel.errors import (
@@ -331,10 +331,9 @@ class Bridge:
             self._note_work()
             return
         self._rest = self._loop.create_future()
-        self._life.end(
+        self._life.rest(
             f"Nothing was asked of the interpreter for {self._config.idle_timeout_s:g} s "
-            f"(--idle-timeout), so it was ended. {LOST} The next cell starts a fresh one.",
-            requested=True,
+            "(--idle-timeout), so it was ended."
         )
 
     def _end_rest(self) -> None:

@@ -76,6 +76,7 @@ class Life:
         self._launch = launch
         self._config = config
         self._verdict = verdict
+        self._what_comes = "A fresh interpreter is starting."
         self._on_message = on_message
         self._on_ready = on_ready
         self._protocol = Protocol(Role.HOST, max_received_bytes=config.message_limit_bytes)
@@ -124,7 +125,7 @@ class Life:
     def _tell(self, cause: str) -> str:
         if not self.was_ready:
             return cause
-        return f"{cause} {LOST} A fresh interpreter is starting."
+        return f"{cause} {LOST} {self._what_comes}"
 
     def send(self, message: Message) -> None:
         """Write one message. Raises LocalProtocolError, ValueError or TypeError if it can't be."""
@@ -163,6 +164,11 @@ class Life:
             self.pipe.kill()
         elif self._launching is not None:
             self._launching.cancel()
+
+    def rest(self, cause: str) -> None:
+        """Kill the process as `end` does, when nothing follows before it is needed."""
+        self._what_comes = "The next cell starts a fresh interpreter."
+        self.end(cause, requested=True)
 
     def _lose_patience(self, cause: str, after: str) -> None:
         told = (
