@@ -82,6 +82,9 @@ async function boot(
   return guest;
 }
 
+/** Characters of an error of the user's JavaScript. */
+const MOST_SHOWN = 2000;
+
 /** Restores the snapshot if there is one that can be; boots otherwise. */
 async function makeInterpreter(
   init: WorkerInit,
@@ -136,6 +139,7 @@ function hearVerdict(): Promise<boolean> {
 }
 
 function serve(guest: Guest, fetches: Fetches): void {
+  showUncaughtErrors(guest);
   let last: Promise<void> = Promise.resolve();
   onmessage = (event: MessageEvent<unknown>): void => {
     const data = event.data;
@@ -157,6 +161,21 @@ function serve(guest: Guest, fetches: Fetches): void {
     if (frame.msg_type in REPLIES) last = last.then(run).catch(report);
     else run().catch(report);
   };
+}
+
+/**
+ * Shows what nobody catches in a timer or a listener of the user's. Without this it would end the
+ * interpreter, and with it all variables.
+ */
+function showUncaughtErrors(guest: Guest): void {
+  self.addEventListener("error", (event) => {
+    event.preventDefault();
+    try {
+      guest.write(2, new TextEncoder().encode(`${event.message.slice(0, MOST_SHOWN)}\n`));
+    } catch (error) {
+      report(error);
+    }
+  });
 }
 
 /** The guest answers its own errors; what reaches JavaScript is the end of the interpreter. */
