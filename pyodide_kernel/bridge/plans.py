@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pyodide_kernel.bridge import code_folder
 from pyodide_kernel.bridge.deno import DenoCommand
 from pyodide_kernel.bridge.life import Launch
 from pyodide_kernel.bridge.messages import Message
@@ -128,10 +129,19 @@ class SnapshotPlans:
             with self._store.making() as ours:
                 if ours and not self._is_there():
                     code = self._store.new_code_folder() if self._has_landlock else None
-                    data = await self._make(code)
+                    data = await self._made(code)
                     await asyncio.to_thread(self._store.add, data, code)
         except (PyodideKernelError, OSError) as error:
             log.warning("No snapshot of the interpreter could be made: %s", error)
+
+    async def _made(self, code: Path | None) -> bytes:
+        """A new snapshot; nothing is left of `code` if none comes of it."""
+        try:
+            return await self._make(code)
+        except BaseException:
+            if code is not None:
+                await asyncio.to_thread(code_folder.remove, code)
+            raise
 
     def _is_there(self) -> bool:
         with contextlib.suppress(NoSnapshotError):

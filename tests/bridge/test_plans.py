@@ -177,6 +177,7 @@ def test_a_failure_to_make_one_is_told_and_harms_nobody(
         run(start())
     assert "no snapshot came of it" in caplog.messages[-1]
     assert place.made == 1
+    assert [path.name for path in place.store.folder.iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("has_landlock", [True, False])
