@@ -148,6 +148,7 @@ def test_the_tab_key_completes(place: Place) -> None:
 
 
 def test_control_c_ends_cells_one_after_the_other_and_nothing_else(place: Place) -> None:
+    """F10-ctrl-c of tests/cases"""
     with console(place) as screen:
         screen.enter("import time; kept = 'still' ' here'")
         screen.wait_for(r"In \[2\]: ")
