@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ for source in sources:
 """
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("MOUNT_EXAMPLES", "200"))
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(sources=st.lists(operations, min_size=1, max_size=40))
 def test_random_operations_come_out_as_they_do_natively(world: World, sources: list[str]) -> None:
     ours, theirs = Path(tempfile.mkdtemp(dir=world.rw)), Path(tempfile.mkdtemp(dir=world.twin))
