@@ -11,6 +11,7 @@ from benchmarks.cases.displays import BIG_DISPLAY, MANY_DISPLAYS
 from benchmarks.cases.inspection import INSPECTION
 from benchmarks.cases.interrupts import INTERRUPTS
 from benchmarks.cases.memory import MEMORY
+from benchmarks.cases.mounts import MOUNTS
 from benchmarks.cases.round_trip import ROUND_TRIP
 from benchmarks.cases.start import RESTART, START
 from benchmarks.cases.streams import FIRST_OUTPUT, LINES, PRINTS
@@ -28,5 +29,6 @@ CASES: Final[tuple[Case, ...]] = (
     MANY_DISPLAYS,
     INTERRUPTS,
     MEMORY,
+    *MOUNTS,
     *COMPUTE,
 )
