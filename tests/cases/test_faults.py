@@ -129,7 +129,7 @@ def test_a_home_that_is_none_is_no_hindrance(tmp_path: Path, home: str) -> None:
     """F05-no-home"""
     unset = [] if home else ["env", "-u", "HOME"]
     variables = {"HOME": home or "unused", "XDG_DATA_HOME": "", "JUPYTER_RUNTIME_DIR": ""}
-    with real_kernel(tmp_path, env=variables, prefix=unset) as kernel:
+    with real_kernel(tmp_path, env=variables, launcher=unset) as kernel:
         assert kernel.run(case("F05-no-home").code).text() == "OK\n"
 
 

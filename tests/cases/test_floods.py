@@ -121,7 +121,7 @@ def test_a_flood_of_the_client_holds_nobody_up(kernel: RealKernel) -> None:
     assert {r["content"]["status"] for r in replies if r["parent_header"]["msg_id"] != msg_id} == {
         "complete"
     }
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < flood.timeout
     assert max(peaks.growth_mb().values()) < GROWTH_MB
 
 
