@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -231,8 +232,10 @@ def test_a_signal_during_the_imports_leaves_no_process(
 ) -> None:
     assert importing.stdout is not None
     assert importing.stdout.readline() == b"imports\n"
-    children = psutil.Process(importing.pid).children(recursive=True)
-    assert len(children) == 1
+    # Another thread starts it, which may take its time.
+    end = time.monotonic() + TIMEOUT_S
+    while not (children := psutil.Process(importing.pid).children(recursive=True)):
+        assert time.monotonic() < end
     importing.send_signal(getattr(signal, name))
     assert importing.wait(TIMEOUT_S) != 0
     _, alive = psutil.wait_procs(children, timeout=TIMEOUT_S)

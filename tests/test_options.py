@@ -57,6 +57,7 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_MEMORY_LIMIT",
         "PYODIDE_KERNEL_OPEN_FILES",
         "PYODIDE_KERNEL_CELL_TIMEOUT",
+        "PYODIDE_KERNEL_IDLE_TIMEOUT",
         "PYODIDE_KERNEL_INTERRUPT_GRACE",
         "PYODIDE_KERNEL_HANG_TIMEOUT",
         "PYODIDE_KERNEL_OUTPUT_LIMIT",

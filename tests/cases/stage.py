@@ -27,7 +27,7 @@ GONE_S: Final = 5.0
 DEATHS: Final = 2
 """Interpreters that cases may end in one kernel; after more than three in a minute it gives up."""
 
-OPTIONS: Final = ("--interrupt-grace=5",)
+OPTIONS: Final = ("--interrupt-grace=8",)
 
 Message = dict[str, Any]
 
