@@ -18,6 +18,8 @@ from real_kernel import Cell, RealKernel, real_kernel
 from cases.model import Case
 from cases.scene import CANARY_VARIABLE, Scene
 
+DRAINED_S: Final = 180.0
+
 ALIVE_S: Final = 15.0
 """Within this time a kernel answers again, whatever a case did to it."""
 
@@ -156,7 +158,8 @@ def check_ending(case: Case, performance: Performance) -> None:
 def perform(kernel: RealKernel, code: str, case: Case, *, pace_s: float = 0) -> Performance:
     """Run one cell, with the case's interrupt, until its reply and its idle status are here.
 
-    `pace_s` is the time that the client takes for each message.
+    `pace_s` is the time that the client takes for each message. The case's time is that to the
+    reply; all that was said before it may take a slow client longer.
     """
     client = kernel.client
     poller = zmq.Poller()
@@ -172,8 +175,9 @@ def perform(kernel: RealKernel, code: str, case: Case, *, pace_s: float = 0) -> 
     heard: list[Message] = []
     while reply is None or not idle:
         now = time.monotonic()
-        assert now < began + case.timeout, f"no reply after {case.timeout} s: {heard[-3:]}"
-        until = began + case.timeout
+        until = began + case.timeout if reply is None else replied + DRAINED_S
+        what = "reply" if reply is None else "end of the outputs"
+        assert now < until, f"no {what} after {now - began:.0f} s: {str(heard[-3:])[:1000]}"
         if interrupts_at is not None and interrupted_at is None:
             if now >= interrupts_at:
                 kernel.manager.interrupt_kernel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,7 +99,6 @@ def test_a_flood_of_the_client_holds_nobody_up(kernel: RealKernel) -> None:
     flood = case("P46-comm-flood")
     msg_id = kernel.start(flood.code)
     kernel.wait_for_input(msg_id)
-    began = time.monotonic()
     client = kernel.client
     session, shell = client.session, client.shell_channel
     asked = set()
@@ -121,7 +119,6 @@ def test_a_flood_of_the_client_holds_nobody_up(kernel: RealKernel) -> None:
     assert {r["content"]["status"] for r in replies if r["parent_header"]["msg_id"] != msg_id} == {
         "complete"
     }
-    assert time.monotonic() - began < flood.timeout
     assert max(peaks.growth_mb().values()) < GROWTH_MB
 
 

@@ -130,7 +130,7 @@ STUBBORN = {
     "a long C call": "sum(range(10**10))",
     "a JavaScript loop": "import js\njs.eval('while (true) {}')",
     "code that swallows interrupts": SWALLOWS,
-    # It begins when the cell waits: an interrupt between the two would be shown, but not answered.
+    # It begins when the cell waits: an interrupt between the two is shown, but not answered.
     "a promise storm": "import js\n"
     "js.eval('const f = () => Promise.resolve().then(f); setTimeout(f)')\n"
     "import asyncio\nawait asyncio.sleep(60)",
@@ -149,7 +149,9 @@ def test_a_stubborn_cell_costs_the_interpreter_but_not_the_kernel(
         assert (cell.status, cell.ename) == ("error", "DeadKernelError")
         assert "interrupt" in cell.evalue
         assert "gone" in cell.evalue
-        assert [content["ename"] for content in cell.of("error")] == ["DeadKernelError"]
+        *before, last = [content["ename"] for content in cell.of("error")]
+        assert last == "DeadKernelError"
+        assert before in ([], ["KeyboardInterrupt"] * (name == "a promise storm"))
         after = kernel.run("('kept' in dir(), 40 + 2)")
         assert after.result == "(False, 42)"
         assert after.of("execute_input")[0]["execution_count"] == 1
