@@ -6,6 +6,9 @@ PyodideKernelError
 ├── RuntimeDamagedError       files of the bundled runtime are missing or altered
 ├── WorkerStartError          Deno or Pyodide did not come up
 ├── StartInterruptedError     the user interrupted what waited for the interpreter to start
+├── PackageError              a package can't be had; names it, the reason and the remedy
+│   └── UnreachableError      it could not be fetched
+│       └── NotThereError     the server does not have it
 ├── DeadKernelError           the interpreter ended while somebody waited for it
 ├── LocalProtocolError        our side broke the rules of the pipe
 └── RemoteProtocolError       the other side of the pipe broke them
@@ -36,6 +39,18 @@ class WorkerStartError(PyodideKernelError):
 
 class StartInterruptedError(PyodideKernelError):
     """The user interrupted what waited for the interpreter to start; nothing of it was run."""
+
+
+class PackageError(PyodideKernelError):
+    """A package, a wheel or an index can't be used; one line for the user."""
+
+
+class UnreachableError(PackageError):
+    """It could not be fetched; whether it is what it should be is another question."""
+
+
+class NotThereError(UnreachableError):
+    """The server does not have it."""
 
 
 class DeadKernelError(PyodideKernelError):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.limits import DEFAULTS, Limits, format_size
@@ -69,6 +69,20 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageView:
+    """What an interpreter sees of packages."""
+
+    images: Path
+    """The folder of their images, which it may read."""
+    imports: Mapping[str, str] = field(default_factory=dict)
+    """Packages that can be had, by the modules in them."""
+    lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Their versions and what they need, by name."""
+    preload: tuple[str, ...] = ()
+    """Modules that are imported before the first cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a kernel may touch and use up."""
 
@@ -80,6 +94,8 @@ class Policy:
     network: Network = NO_NETWORK
     """What of the network the host fetches for it; it has none itself."""
     limits: Limits = DEFAULTS
+    packages: PackageView | None = None
+    """Packages that it may load; none if it is None."""
     notices: tuple[str, ...] = ()
     """What the user should know, each a line for the log."""
 
@@ -90,6 +106,11 @@ class Policy:
         Deno checks where a link lies, not where it leads to.
         """
         return bool(self.mounts)
+
+    @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Folders of ours, beside the runtime, that it may read: nothing of the user's."""
+        return (self.packages.images,) if self.packages is not None else ()
 
     @property
     def readable(self) -> tuple[Path, ...]:

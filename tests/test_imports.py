@@ -33,6 +33,7 @@ class Rule:
 
 ERRORS = f"{OURS}.errors"
 BRIDGE = f"{OURS}.bridge.*"
+PACKAGES = f"{OURS}.packages.*"
 MESSAGES = f"{OURS}.bridge.messages"
 POLICY, MOUNTS, LIMITS, NETWORK = (
     f"{OURS}.{name}" for name in ("policy", "mounts", "limits", "network")
@@ -61,10 +62,19 @@ RULES: dict[str, Rule] = {
     "bridge/names.py": Rule(allowed=(NETWORK, "psutil")),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/httpx_transport.py": Rule(allowed=(f"{OURS}.guest.*", "httpx")),
+    "packages/lockfile.py": Rule(allowed=(ERRORS,)),
+    "packages/origins.py": Rule(allowed=(ERRORS,)),
+    "packages/*.py": Rule(
+        allowed=(
+            *(OURS, ERRORS, PACKAGES, POLICY, f"{OURS}.folders", f"{OURS}.runtime"),
+            *(BRIDGE, "httpx", "packaging.*", "platformdirs"),
+        )
+    ),
     "guest/*.py": Rule(
         allowed=(
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
             *("IPython", "IPython.*", "traitlets", "traitlets.*", "comm", "comm.*"),
+            *("micropip", "micropip.*"),
         )
     ),
     "policy.py": Rule(allowed=(LIMITS, MOUNTS, NETWORK, ERRORS)),
@@ -74,6 +84,8 @@ RULES: dict[str, Rule] = {
     "runtime.py": Rule(allowed=(ERRORS,)),
     "completeness.py": Rule(allowed=("IPython.core.*",)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
+    "values.py": Rule(allowed=(LIMITS, MOUNTS, f"{OURS}.packages.lockfile")),
+    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, POLICY, f"{OURS}.values")),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
 }
 
@@ -184,7 +196,8 @@ LEVELS = (
     ("host_files.ts",),
     ("framing.ts", "files.ts", "life_lock.ts", "shared_cells.ts", "worker_messages.ts"),
     ("fetches.ts",),
-    ("pipe_writer.ts", "doors.ts", "pyodide.ts", "web_fetch.ts"),
+    ("package_images.ts", "pipe_writer.ts", "pyodide.ts", "web_fetch.ts"),
+    ("doors.ts",),
     ("broker.ts", "worker.ts"),
     ("main.ts",),
 )

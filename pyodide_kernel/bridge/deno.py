@@ -53,7 +53,8 @@ class DenoCommand:
     @property
     def read(self) -> tuple[Path, ...]:
         """What of our own the worker may read."""
-        return (self.runtime, *([self.snapshot] if self.snapshot else []))
+        snapshot = (self.snapshot,) if self.snapshot else ()
+        return (self.runtime, *self.policy.own_folders, *snapshot)
 
 
 def find_deno() -> Path:
@@ -174,10 +175,11 @@ def shown_command(policy: Policy) -> list[str]:
 
 
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
-    """Deno permissions of the worker: the runtime and the mounts, nothing else of the machine."""
+    """Deno permissions of the worker: runtime, packages and mounts, nothing else of the machine."""
+    policy = config.policy
     return {
-        "read": [str(path) for path in (*config.read, *config.policy.readable)],
-        "write": [str(path) for path in config.policy.writable] or False,
+        "read": [str(path) for path in (*config.read, *policy.readable)],
+        "write": [str(path) for path in policy.writable] or False,
         "net": False,
         "env": False,
         "run": False,

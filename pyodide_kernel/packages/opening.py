@@ -1,0 +1,152 @@
+"""A kernel's store of packages, put together from the settings.
+
+What only downloads need is imported at the first question; the interpreter starts without it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyodide_kernel.errors import ConfigurationError, PackageError
+from pyodide_kernel.packages.cache import Cache
+from pyodide_kernel.packages.config import (
+    PackageConfig,
+    default_distribution,
+    default_index,
+)
+from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution
+from pyodide_kernel.packages.origins import origin
+from pyodide_kernel.policy import PackageView
+from pyodide_kernel.runtime import Manifest, runtime_dir
+
+if TYPE_CHECKING:
+    from pyodide_kernel.packages.downloads import Downloads
+    from pyodide_kernel.packages.indexes import Index
+    from pyodide_kernel.packages.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packages:
+    """What a kernel needs to know of packages; each part is made when it is first used."""
+
+    config: PackageConfig
+    runtime: Path
+    manifest: Manifest
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache."""
+        return Cache(self.config.cache_dir, limit_bytes=self.config.cache_limit)
+
+    @cached_property
+    def index_urls(self) -> tuple[str, ...]:
+        """URLs of the indexes: the setting's, pip's, or micropip's."""
+        from pyodide_kernel.packages.pip_settings import indexes_of_pip
+
+        return (
+            self.config.index_url
+            or tuple(indexes_of_pip(os.environ))
+            or (default_index(self.runtime),)
+        )
+
+    @cached_property
+    def distribution_url(self) -> str:
+        """The URL of Pyodide's own distribution."""
+        return default_distribution(self.runtime, self.manifest.pyodide)
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """The one client of this kernel."""
+        from pyodide_kernel.packages.downloads import Downloads
+
+        setting = self.config.package_url
+        urls = [*self.index_urls, setting if is_url(setting) else self.distribution_url]
+        return Downloads(origins=map(origin, urls), offline=self.config.offline)
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The distribution. Raises PackageError."""
+        return open_distribution(
+            self.config.package_url,
+            default_url=self.distribution_url,
+            runtime_lock=self.runtime / "pyodide" / "pyodide-lock.json",
+            cache=self.cache,
+            downloads=lambda: self.downloads,
+        )
+
+    @cached_property
+    def store(self) -> Store:
+        """The store. Raises PackageError."""
+        from pyodide_kernel.packages.indexes import FolderIndex, WebIndex
+        from pyodide_kernel.packages.store import Store
+
+        folders: list[Index] = [
+            FolderIndex(Path(folder).expanduser().absolute()) for folder in self.config.find_links
+        ]
+        web = [WebIndex(url, downloads=self.downloads, cache=self.cache) for url in self.index_urls]
+        return Store(
+            cache=self.cache,
+            downloads=self.downloads,
+            distribution=self.distribution,
+            indexes=[*folders, *web],
+            bundled=tuple(self.manifest.packages),
+            python=self.manifest.python,
+        )
+
+    @cached_property
+    def _opened(self) -> tuple[PackageView | None, str]:
+        if not self.config.cache_dir.is_absolute():
+            return None, "there is no home folder for their cache; set --cache-dir"
+        try:
+            return self._look(), ""
+        except PackageError as error:
+            if self.config.package_url and not is_url(self.config.package_url):
+                raise ConfigurationError(str(error)) from error
+            return None, str(error)
+
+    @property
+    def view(self) -> PackageView | None:
+        """What an interpreter sees; None if there are no packages.
+
+        Makes the folder of the cache and reads the lock file. Raises ConfigurationError if a
+        setting can't be used.
+        """
+        return self._opened[0]
+
+    @property
+    def problem(self) -> str:
+        """Why there are none; empty if there are."""
+        return self._opened[1]
+
+    def close(self) -> None:
+        """Close connections, if there are any."""
+        if "downloads" in self.__dict__:
+            self.downloads.close()
+
+    def _look(self) -> PackageView:
+        self.cache.prepare()
+        bundled = set(self.manifest.packages)
+        lock = self.distribution.lock
+        return PackageView(
+            images=self.cache.images,
+            imports={
+                module: package
+                for module, package in lock.imports().items()
+                if package not in bundled
+            },
+            lock={
+                name: {"version": package.version, "depends": list(package.depends)}
+                for name, package in lock.packages.items()
+                if name not in bundled
+            },
+            preload=self.config.preload,
+        )
+
+
+def open_packages(config: PackageConfig, *, manifest: Manifest) -> Packages:
+    """The packages of a kernel with these settings."""
+    return Packages(config=config, runtime=runtime_dir(), manifest=manifest)
