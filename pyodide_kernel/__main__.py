@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pyodide_kernel import __version__
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
@@ -67,6 +66,10 @@ def _command(arguments: list[str]) -> int:
         from pyodide_kernel.warm import warm
 
         return warm(arguments[1:])
+    if command == "cache":
+        from pyodide_kernel.cache_command import cache
+
+        return cache(arguments[1:])
     return run_kernel(arguments)
 
 
@@ -81,8 +84,7 @@ def run_kernel(arguments: list[str]) -> int:
     with head_start(options) as begun:
         from pyodide_kernel.app import run
 
-        kernel_traits: dict[str, Any] = {"make_bridge": begun.make_bridge} if begun else {}
-        return run(options, **kernel_traits)
+        return run(options, **(begun.kernel_traits() if begun else {}))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -22,7 +23,10 @@ from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.folders import cache_folder, history_path
 from pyodide_kernel.options import KernelOptions
+from pyodide_kernel.packages.config import PackageConfig, package_config
+from pyodide_kernel.packages.opening import Packages, open_packages
 from pyodide_kernel.policy import Grants, make_policy
+from pyodide_kernel.runtime import Manifest, load_manifest
 from pyodide_kernel.surroundings import look_around
 
 log = logging.getLogger(__name__)
@@ -49,9 +53,12 @@ class HeadStart:
             connection_file=connection_file,
             history=history_path(values.get("history_file", "")),
         )
+        manifest = load_manifest()
+        self._packages = open_packages(package_config(values, cache), manifest=manifest)
+        policy = replace(make_policy(grants, surroundings), packages=self._packages.view)
         times = {field: values[name] for name, field in _TIMES.items() if name in values}
         self._made_with: Mapping[str, Any] = {
-            "policy": make_policy(grants, surroundings),
+            "policy": policy,
             "cache": cache,
             "config": BridgeConfig(**times),
         }
@@ -62,6 +69,10 @@ class HeadStart:
         self._bridge = deno_bridge(**self._made_with, **callbacks)
         self._log.begin()
         self._bridge.start()
+
+    def kernel_traits(self) -> dict[str, Any]:
+        """Traits of the kernel that is to take it over."""
+        return {"make_bridge": self.make_bridge, "open_packages": self.open_packages}
 
     def make_bridge(self, **wanted: Any) -> Bridge:
         """The running bridge if it is the wanted one, else a new one; called as `deno_bridge` is.
@@ -78,6 +89,12 @@ class HeadStart:
         log.info("The interpreter was started early")
         self._relay.attach({name: wanted[name] for name in _CALLBACKS})
         return self._bridge
+
+    def open_packages(self, config: PackageConfig, *, manifest: Manifest) -> Packages:
+        """Those that the policy was made with if they are the wanted ones; as the function."""
+        if config == self._packages.config:
+            return self._packages
+        return open_packages(config, manifest=manifest)
 
     def close(self) -> None:
         """End the bridge, whoever has it; may be repeated."""
@@ -151,7 +168,7 @@ def begin(options: KernelOptions) -> HeadStart | None:
         return None
 
 
-_TEXTS: Final = ("cache_dir", "history_file")
+_TEXTS: Final = ("cache_dir", "history_file", "package_url")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, ParamSpec
 
@@ -55,6 +56,10 @@ from pyodide_kernel.limits import (
     format_size,
 )
 from pyodide_kernel.outputs import Outputs
+from pyodide_kernel.package_desk import PackageDesk
+from pyodide_kernel.packages.cache import DEFAULT_LIMIT_BYTES
+from pyodide_kernel.packages.config import PACKAGE_TRAITS, package_config
+from pyodide_kernel.packages.opening import open_packages
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.policy import Grants, Policy, make_policy
 from pyodide_kernel.publisher import Publisher
@@ -152,9 +157,28 @@ class PyodideKernel(Kernel):
     ).tag(config=True)
 
     cache_dir = Unicode(
-        help="Folder for snapshots of the interpreter; default: the user's for cached files."
+        help="Folder for packages and snapshots; default: the user's for cached files."
+    ).tag(config=True)
+    package_url = Unicode(
+        help="Folder or URL with a pyodide-lock.json and its packages; default: Pyodide's own."
+    ).tag(config=True)
+    index_url = List(
+        Unicode(), help="Package indexes for %pip; default: those of pip, else that of micropip."
+    ).tag(config=True)
+    find_links = List(Unicode(), help="Folders with wheels for %pip.").tag(config=True)
+    offline = Bool(False, help="Whether nothing may be downloaded.").tag(config=True)
+    preload = List(Unicode(), help="Modules that are imported before the first cell.").tag(
+        config=True
+    )
+    cache_limit = Integer(
+        DEFAULT_LIMIT_BYTES, min=0, help="Bytes from which old packages are removed from it."
     ).tag(config=True)
 
+    compile_packages = Bool(
+        True, help="Whether bytecode of packages is made, in the background, after their first use."
+    ).tag(config=True)
+
+    open_packages = AnyTrait(open_packages, help="Opens the packages; called as open_packages is.")
     make_bridge = AnyTrait(deno_bridge, help="Makes the bridge; called as deno_bridge is.")
     look_around = AnyTrait(look_around, help="Finds what the policy has to know of the host.")
     manifest = Instance(Manifest)
@@ -182,6 +206,7 @@ class PyodideKernel(Kernel):
         self._use = Use()
         self._html = HtmlCleaner()
         self._safe = SafeOutputs(html=self._html) if self.safe_outputs else None
+        self._packages = self._open_packages()
         self.policy = self._make_policy()
         self._history = History(history_path(self.history_file), log=self.log)
         self.fetcher = Fetcher(
@@ -205,6 +230,12 @@ class PyodideKernel(Kernel):
         )
         self._set_handlers()
 
+    def _open_packages(self) -> PackageDesk:
+        """Where packages come from. Raises ConfigurationError."""
+        values = {name: getattr(self, name) for name in PACKAGE_TRAITS}
+        opened = self.open_packages(package_config(values, self._cache), manifest=self.manifest)
+        return PackageDesk(opened, cache=self._cache, log=self.log)
+
     def _make_policy(self) -> Policy:
         """What the settings allow here. Raises ConfigurationError."""
         grants = Grants(
@@ -224,7 +255,7 @@ class PyodideKernel(Kernel):
             connection_file=getattr(self.parent, "abs_connection_file", None),
             history=history_path(self.history_file),
         )
-        policy = make_policy(grants, surroundings)
+        policy = replace(make_policy(grants, surroundings), packages=self._packages.view)
         for notice in policy.notices:
             self.log.warning(notice)
         return policy
@@ -269,9 +300,13 @@ class PyodideKernel(Kernel):
             stdin=self._stdin,
             refuse=self._bridge.reply,
             on_sandbox_question=self._report().answer,
+            on_package_question=partial(self._packages.ask, refuse=self._bridge.reply),
             on_result=self._history.store_result,
             safe=self._safe,
             log=self.log,
+        )
+        self._packages.connect(
+            publisher=self._publisher, parents=self._parents, reply=self._bridge.reply
         )
         self._comms = Comms(
             bridge=self._bridge,
@@ -337,6 +372,7 @@ class PyodideKernel(Kernel):
                 self._cells.closing = True
                 self._stdin.close()
             self.fetcher.close()
+            self._packages.close()
             self._bridge.close()
             self._history.close()
             self._html.close()
@@ -497,6 +533,7 @@ class PyodideKernel(Kernel):
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Interrupt what runs; the base class would send a signal to our process group."""
         self._stdin.cancel()
+        self._packages.cancel()
         cell = self._running_cell_id()
         self._bridge.interrupt()
         # After the interrupt, so that the cell hears of that first.
@@ -562,6 +599,7 @@ class PyodideKernel(Kernel):
         if self._connected:
             self._stdin.cancel()
         self.fetcher.cancel()
+        self._packages.cancel()
         self._history.new_session()
         self.io_loop.add_callback(self._note_death, death)
 
@@ -570,6 +608,7 @@ class PyodideKernel(Kernel):
             cell.overtime = overtime.cause
         self._stdin.cancel()
         self.fetcher.cancel(overtime.request_id)
+        self._packages.cancel()
 
     def _on_give_up(self, death: Death) -> None:
         self.io_loop.add_callback(self._give_up, death)

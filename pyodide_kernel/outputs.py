@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, Message
+from pyodide_kernel.bridge.messages import COMM_TYPES, IOPUB_TYPES, PACKAGE_TYPES, Message
 from pyodide_kernel.content import with_reason
 from pyodide_kernel.parents import Parent, Parents
 from pyodide_kernel.publisher import Publisher
@@ -37,6 +37,7 @@ class Outputs:
         stdin: StdinChannel,
         refuse: Callable[[str, Mapping[str, Any]], None],
         on_sandbox_question: Callable[[str], None],
+        on_package_question: Callable[[Message], None],
         on_result: Callable[[int, str], None],
         safe: SafeOutputs | None = None,
         log: logging.Logger,
@@ -47,6 +48,7 @@ class Outputs:
         self._stdin = stdin
         self._refuse = refuse
         self._on_sandbox_question = on_sandbox_question
+        self._on_package_question = on_package_question
         self._on_result = on_result
         self._safe = safe
         self._told_of_comms: Parent | None = None
@@ -65,6 +67,8 @@ class Outputs:
             self._question(message)
         elif message.msg_type == "sandbox_request":
             self._on_sandbox_question(message.id)
+        elif message.msg_type in PACKAGE_TYPES:
+            self._on_package_question(message)
         elif message.msg_type in COMM_TYPES:
             self._publisher.publish_comm(
                 message.msg_type,

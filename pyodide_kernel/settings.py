@@ -3,118 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from pyodide_kernel.errors import ConfigurationError
-from pyodide_kernel.limits import (
-    LEAST_MEMORY,
-    LEAST_MESSAGE,
-    LEAST_OPEN_FILES,
-    MOST_MESSAGE,
-    MOST_WORKERS,
-)
-from pyodide_kernel.mounts import FORM, parse_mount
+from pyodide_kernel.limits import LEAST_OPEN_FILES, MOST_WORKERS
+from pyodide_kernel.mounts import FORM
 from pyodide_kernel.network import FORM as NETWORK_FORM
-from pyodide_kernel.network import PUBLIC, read_grant
+from pyodide_kernel.network import PUBLIC
 from pyodide_kernel.policy import read_variable_name
-
-
-def read_seconds(text: str) -> float:
-    """A finite number of seconds, 0 or more. Raises ValueError."""
-    seconds = float(text)
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError
-    return seconds
-
-
-def read_duration(text: str) -> float:
-    """A finite number of seconds above 0. Raises ValueError."""
-    seconds = read_seconds(text)
-    if seconds == 0:
-        raise ValueError
-    return seconds
-
-
-_UNITS: Final = {
-    **{"": 1, "b": 1},
-    **{"k": 10**3, "m": 10**6, "g": 10**9},
-    **{"kb": 10**3, "mb": 10**6, "gb": 10**9},
-    **{"kib": 2**10, "mib": 2**20, "gib": 2**30},
-}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", re.ASCII)
-
-
-def read_size(text: str) -> int:
-    """A number of bytes, such as `100MB`, `1.5 GB`, `64MiB` or `5000`. Raises ValueError."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError
-    try:
-        return int(float(match[1]) * _UNITS[match[2].lower()])
-    except (KeyError, OverflowError):
-        raise ValueError from None
-
-
-def read_memory(text: str) -> int:
-    """A number of bytes in which an interpreter can run. Raises ValueError."""
-    size = read_size(text)
-    if not LEAST_MEMORY <= size <= 2**60:
-        raise ValueError
-    return size
-
-
-def read_message_size(text: str) -> int:
-    """A number of bytes that the pipe takes. Raises ValueError."""
-    size = read_size(text)
-    if not LEAST_MESSAGE <= size <= MOST_MESSAGE:
-        raise ValueError
-    return size
-
-
-def read_workers(text: str) -> int:
-    """A number of workers. Raises ValueError."""
-    if not (text.isascii() and text.isdecimal()) or (number := int(text[:10])) > MOST_WORKERS:
-        raise ValueError
-    return number
-
-
-def read_open_files(text: str) -> int:
-    """A number of files with which an interpreter can run. Raises ValueError."""
-    if not text.isdecimal() or not LEAST_OPEN_FILES <= (number := int(text[:10])) <= 2**20:
-        raise ValueError
-    return number
-
-
-def read_mount(text: str) -> str:
-    """The text itself. Raises ValueError if it does not have the form of a mount."""
-    parse_mount(text)
-    return text
-
-
-def read_folder(text: str) -> str:
-    """An absolute path, `~` replaced. Raises ValueError."""
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        raise ValueError
-    return str(path)
-
-
-def read_place(text: str) -> str:
-    """The text itself. Raises ValueError if it names nothing of the network."""
-    read_grant(text)
-    return text
-
-
-def read_switch(text: str) -> bool:
-    """0 or 1. Raises ValueError."""
-    if text not in ("0", "1"):
-        raise ValueError
-    return text == "1"
+from pyodide_kernel.values import (
+    read_duration,
+    read_folder,
+    read_index,
+    read_memory,
+    read_message_size,
+    read_mount,
+    read_name,
+    read_open_files,
+    read_path,
+    read_place,
+    read_seconds,
+    read_size,
+    read_switch,
+    read_workers,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +242,60 @@ SETTINGS: Final = (
         metavar="DIR",
         read=read_folder,
         form="the absolute path of a folder",
-        help="where snapshots of the interpreter are kept, from which kernels start faster "
+        help="where packages and snapshots of the interpreter are kept, for all kernels "
         "(default: the user's folder for cached files)",
+    ),
+    Setting(
+        option="--package-url",
+        trait="PyodideKernel.package_url",
+        metavar="DIR_OR_URL",
+        read=read_path,
+        form="a folder or URL",
+        help="folder or URL that has a pyodide-lock.json and its packages "
+        "(default: that of Pyodide)",
+    ),
+    Setting(
+        option="--index-url",
+        trait="PyodideKernel.index_url",
+        metavar="URL",
+        read=read_index,
+        form="an http or https URL",
+        many=True,
+        help="package index for %%pip; may be repeated (default: those of pip, else of micropip)",
+    ),
+    Setting(
+        option="--find-links",
+        trait="PyodideKernel.find_links",
+        metavar="DIR",
+        read=read_path,
+        form="a folder",
+        many=True,
+        help="folder with wheels for %%pip; may be repeated",
+    ),
+    Setting(
+        option="--offline",
+        trait="PyodideKernel.offline",
+        read=read_switch,
+        form="0 or 1",
+        switch=True,
+        help="download nothing: only what is cached or in folders can be had (default: no)",
+    ),
+    Setting(
+        option="--preload",
+        trait="PyodideKernel.preload",
+        metavar="NAME,...",
+        read=read_name,
+        form="a list of names of modules, such as numpy,pandas",
+        many=True,
+        commas=True,
+        help="modules that are imported before the first cell (default: none)",
+    ),
+    Setting(
+        option="--cache-limit",
+        trait="PyodideKernel.cache_limit",
+        metavar="SIZE",
+        read=read_size,
+        form="a size, such as 500MB or 5GB",
+        help="size from which the packages used longest ago are removed (default: 5GB)",
     ),
 )

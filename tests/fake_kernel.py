@@ -64,6 +64,13 @@ def fake_surroundings(**places: Path | None) -> Surroundings:
     )
 
 
+class NoPackages:
+    """Stands for Packages of which there are none, and that is no problem."""
+
+    view = None
+    problem = ""
+
+
 class FakeKernel(PyodideKernel):
     @default("make_bridge")
     def _default_make_bridge(self) -> Callable[..., Bridge]:
@@ -72,6 +79,10 @@ class FakeKernel(PyodideKernel):
     @default("look_around")
     def _default_look_around(self) -> Callable[..., Surroundings]:
         return fake_surroundings
+
+    @default("open_packages")
+    def _default_open_packages(self) -> Callable[..., NoPackages]:
+        return lambda *_, **__: NoPackages()
 
     @default("manifest")
     def _default_manifest(self) -> Manifest:

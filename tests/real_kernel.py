@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -234,10 +236,15 @@ def real_kernel(
         manager.cleanup_resources()
 
 
+def cache_with_snapshot(folder: Path) -> Path:
+    """A folder of cached files in which there is nothing but the snapshot of all tests."""
+    shared = Path(os.environ["PYODIDE_KERNEL_CACHE_DIR"], "snapshots")
+    shutil.copytree(shared, folder / "snapshots", copy_function=os.link)
+    return folder
+
+
 def kernel_environment(folder: Path) -> dict[str, str]:
     """An environment whose folders all lie in `folder`."""
-    import os
-
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
     return os.environ | {

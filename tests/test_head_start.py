@@ -24,7 +24,9 @@ from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.folders import MEMORY
 from pyodide_kernel.head_start import HeadStart, begin, head_start
 from pyodide_kernel.options import KernelOptions
+from pyodide_kernel.packages.config import package_config
 from pyodide_kernel.policy import Policy
+from pyodide_kernel.runtime import load_manifest
 from pyodide_kernel.session import KernelSession
 
 READY = Message(msg_type="ready")
@@ -89,6 +91,26 @@ def test_a_kernel_that_wants_the_same_takes_it(started: HeadStart) -> None:
     assert bridge_for(started) is made[0]
     assert made[0].happened == ["start"]
     assert len(made) == 1
+
+
+def test_packages_are_opened_once(tmp_path: Path) -> None:
+    links = [str(tmp_path)]
+    given = {"cache_dir": str(tmp_path / "cache"), "find_links": links, "offline": True}
+    started = begin(options(tmp_path, **given))
+    assert started is not None
+    config = package_config(given, tmp_path / "cache")
+    opened = started.open_packages(config, manifest=load_manifest())
+    assert opened.config.find_links == tuple(links)
+    assert opened.view is made[0].made_with["policy"].packages
+    other = package_config({}, tmp_path / "cache")
+    assert started.open_packages(other, manifest=load_manifest()) is not opened
+
+
+def test_it_imports_nothing_that_only_downloads_need() -> None:
+    unwanted = "{'httpx', 'configparser', 'pyodide_kernel.packages.downloads'}"
+    code = f"import sys, pyodide_kernel.head_start; print({unwanted} & {{*sys.modules}})"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +214,13 @@ def test_it_ends_with_its_block_and_signals_are_as_before(tmp_path: Path) -> Non
 
 @pytest.mark.deno
 @pytest.mark.parametrize(
-    "arguments", [[], ["--mount", "/usr/share=/mnt/here:ro"], ["--interrupt-grace", "3"]]
+    "arguments",
+    [
+        [],
+        ["--mount", "/usr/share=/mnt/here:ro"],
+        ["--interrupt-grace", "3"],
+        ["--offline", "--index-url", "https://index.invalid/simple", "--preload", "json"],
+    ],
 )
 def test_a_kernel_takes_over_what_its_options_started(
     tmp_path: Path, arguments: list[str], capfd: pytest.CaptureFixture[str]

@@ -84,8 +84,8 @@ RULES: dict[str, Rule] = {
     "runtime.py": Rule(allowed=(ERRORS,)),
     "completeness.py": Rule(allowed=("IPython.core.*",)),
     "history.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", "IPython.core.*", *LIBRARIES)),
-    "values.py": Rule(allowed=(LIMITS, MOUNTS, f"{OURS}.packages.lockfile")),
-    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, POLICY, f"{OURS}.values")),
+    "values.py": Rule(allowed=(LIMITS, MOUNTS, NETWORK, f"{OURS}.packages.lockfile")),
+    "settings.py": Rule(allowed=(ERRORS, LIMITS, MOUNTS, NETWORK, POLICY, f"{OURS}.values")),
     "*.py": Rule(allowed=(OURS, f"{OURS}.[!g]*", f"{OURS}.bridge.*", *LIBRARIES)),
 }
 

@@ -11,7 +11,8 @@ from pyodide_kernel.options import (
     kernel_parser,
     parse_kernel_options,
 )
-from pyodide_kernel.settings import SETTINGS, read_duration, read_seconds, read_size
+from pyodide_kernel.settings import SETTINGS
+from pyodide_kernel.values import read_duration, read_seconds, read_size
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,13 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_WRITE_LIMIT",
         "PYODIDE_KERNEL_MESSAGE_LIMIT",
         "PYODIDE_KERNEL_SAFE_OUTPUTS",
+        "PYODIDE_KERNEL_PACKAGE_URL",
+        "PYODIDE_KERNEL_INDEX_URL",
+        "PYODIDE_KERNEL_FIND_LINKS",
+        "PYODIDE_KERNEL_OFFLINE",
+        "PYODIDE_KERNEL_PRELOAD",
+        "PYODIDE_KERNEL_CACHE_LIMIT",
+        "PYODIDE_KERNEL_IDLE_TIMEOUT",
     }
 
 

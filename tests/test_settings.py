@@ -11,7 +11,8 @@ import pytest
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.kernel import PyodideKernel
 from pyodide_kernel.options import add_settings, from_environment, from_namespace
-from pyodide_kernel.settings import SETTINGS, read_memory, read_open_files
+from pyodide_kernel.settings import SETTINGS
+from pyodide_kernel.values import read_memory, read_open_files
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "settings.md"
 

@@ -77,6 +77,8 @@ def test_what_the_kernel_runs_cannot_be_mounted_for_writing(home: Path) -> None:
         assert "would be writable" in refusal(folder)
     (home / ".cache").mkdir()
     assert "the kernel's cache" in refusal(home / ".cache")
+    (home / "elsewhere").mkdir()
+    assert "the kernel's cache" in refusal(home / "elsewhere", cache=home / "elsewhere" / "c")
 
 
 @needs_landlock

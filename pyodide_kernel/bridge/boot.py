@@ -22,7 +22,7 @@ from pyodide_kernel.bridge.plans import Plan, Plans, SamePlan, SnapshotPlans
 from pyodide_kernel.bridge.process import launch
 from pyodide_kernel.bridge.snapshot_store import SnapshotStore
 from pyodide_kernel.limits import v8_flags
-from pyodide_kernel.policy import HOME, Policy
+from pyodide_kernel.policy import HOME, PackageView, Policy
 
 _PACKAGE: Final = Path(runtime.__file__).parent
 
@@ -69,7 +69,20 @@ def boot_content(config: DenoCommand) -> dict[str, Any]:
             "write_limit": policy.limits.written_bytes,
             "mounts": [mount.boot_value() for mount in policy.mounts],
             "argv": [],
+            **_packages(policy.packages),
         },
+    }
+
+
+def _packages(view: PackageView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    return {
+        "packages": {
+            "imports": dict(view.imports),
+            "lock": dict(view.lock),
+            "preload": list(view.preload),
+        }
     }
 
 

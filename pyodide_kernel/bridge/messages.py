@@ -121,6 +121,10 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     ),
     "fetch_read": MessageType(origin="guest", content={"fetch": _STR}, reply="fetch_chunk"),
     "fetch_cancel": MessageType(origin="guest", content={"fetch": _STR}),
+    "package_request": MessageType(origin="guest", content={"names": _LIST, "wheels": _LIST}),
+    "index_request": MessageType(
+        origin="guest", content={"index": _STR, "project": _STR, "file": _STR}
+    ),
     "stream": MessageType(origin="guest", content={"name": _STR, "text": _STR}),
     "display_data": MessageType(origin="guest", content={"data": _DICT, "metadata": _DICT}),
     "update_display_data": MessageType(
@@ -139,7 +143,10 @@ MESSAGE_TYPES: Final[Mapping[str, MessageType]] = {
     "comm_close": MessageType(origin="guest", content={"comm_id": _STR}),
 }
 
-QUESTION_TYPES: Final = ("input_request", "sandbox_request")
+PACKAGE_TYPES: Final = ("package_request", "index_request")
+"""What the guest asks about packages."""
+
+QUESTION_TYPES: Final = ("input_request", "sandbox_request", *PACKAGE_TYPES)
 """What the guest asks, and is blocked by until the `guest_reply`."""
 
 FETCH_TYPES: Final = ("fetch_request", "fetch_read", "fetch_cancel")

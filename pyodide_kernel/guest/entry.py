@@ -225,6 +225,14 @@ class PyodideHost:
         number: int = self._doors.lock(descriptor, operation)
         return number
 
+    def mount_image(self, folder: str, library: bool) -> None:
+        """Show a package, or a library, of which the host has named the image."""
+        self._doors.packages.add(folder, library)
+
+    def unmount_image(self, folder: str) -> None:
+        """Take a package away again."""
+        self._doors.packages.remove(folder)
+
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
         return time.monotonic()
@@ -343,6 +351,24 @@ async def _no_sockets(*_args: Any, **_options: Any) -> Any:
     raise OSError(errno.ENOTSUP, NO_SOCKETS)
 
 
+def _patch_loader(kernel: GuestKernel) -> None:
+    """`pyodide_js.loadPackage` asks the host too: Pyodide's own has no network here."""
+    import pyodide_js
+    from pyodide.ffi import create_proxy, to_js
+
+    async def load_package(names: Any, *_options: Any, **_more: Any) -> Any:
+        names = names.to_py() if hasattr(names, "to_py") else names
+        wanted = [names] if isinstance(names, str) else [str(name) for name in names]
+        return to_js(kernel.packages.load(wanted))
+
+    async def load_imports(code: str, *_options: Any, **_more: Any) -> Any:
+        kernel.packages.prepare_cell(code, lambda text: text)
+        return to_js([])
+
+    pyodide_js.loadPackage = create_proxy(load_package)
+    pyodide_js.loadPackagesFromImports = create_proxy(load_imports)
+
+
 def _change_folder(path: str) -> None:
     """Make it the current one; the home folder if it lies in a mount and is gone from the host."""
     home = Path.home()
@@ -396,6 +422,8 @@ def start(doors: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     os.environ.update(options["env"])
     _change_folder(options["cwd"])
     kernel.begin_session()
+    kernel.begin_packages(options.get("packages") or {})
+    _patch_loader(kernel)
     ready = {
         "execution_count": kernel.execution_count,
         "python": sys.version.split()[0],

@@ -20,8 +20,8 @@ class Host(Protocol):
     def ask(self, msg_type: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a question of the guest's and wait for the content of its answer.
 
-        The answer is `{"status": "ok", "value": str}` or `{"status": "error", "ename": str,
-        "evalue": str}`. Raises KeyboardInterrupt if the wait is interrupted.
+        The answer is `{"status": "ok"}` with what this type of question asks for, or `{"status":
+        "error", "ename": str, "evalue": str}`. Raises KeyboardInterrupt if the wait is interrupted.
         """
 
     def new_fetch_id(self) -> str:
@@ -47,6 +47,12 @@ class Host(Protocol):
 
     def lock(self, descriptor: int, operation: int) -> int:
         """Take or release a lock (`fcntl.LOCK_EX`, …): 0, EAGAIN if another has it, or an errno."""
+
+    def mount_image(self, folder: str, library: bool) -> None:
+        """Show a package, or a library, of which the host has named the image."""
+
+    def unmount_image(self, folder: str) -> None:
+        """Take a package away again."""
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back within a session."""

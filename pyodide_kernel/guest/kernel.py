@@ -23,7 +23,10 @@ from pyodide_kernel.guest import patches
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.display import Outlet
 from pyodide_kernel.guest.host import Host
+from pyodide_kernel.guest.installer import Installer, InstallerFinder
+from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.parent import Parent
+from pyodide_kernel.guest.pip import Pip
 from pyodide_kernel.guest.requests import Dispatcher
 from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
 from pyodide_kernel.guest.streams import Streams
@@ -78,6 +81,14 @@ class GuestKernel:
         self._undo_comms = self.comms.install()
         self.shell = _make_shell(outlet, host, ipython_dir)
         self.shell.kernel = self.comms.kernel = KernelObject(self.shell, self.comms.manager, parent)
+        self.packages = self.shell.packages = Packages(host)
+        self.installer = Installer(host, self.packages)
+        self._finder = InstallerFinder(self.installer)
+        self.shell.pip = Pip(
+            self.installer,
+            run_sync=host.run_sync,
+            say=lambda line: self.streams.stdout.write(f"{line}\n"),
+        )
         self._patches = patches.install(host, self.shell, patch_platform=patch_platform)
         self._dispatcher = Dispatcher(self.shell, host, parent=parent, comms=self.comms)
 
@@ -144,8 +155,17 @@ class GuestKernel:
         self.shell.starting_dir = os.getcwd()  # noqa: PTH109  # IPython keeps a str
         self.shell.history.dir_hist[:] = [Path.cwd()]
 
+    def begin_packages(self, options: Mapping[str, Any]) -> None:
+        """Load packages when they are imported, of those that the host says it has."""
+        self.packages.begin(options)
+        if self._finder not in sys.meta_path:
+            sys.meta_path.insert(0, self._finder)
+
     def close(self) -> None:
         """Give back everything that was replaced in this interpreter; for tests."""
+        self.packages.close()
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
         self._patches.undo()
         self._undo_comms()
         self.shell.restore_sys_module_state()

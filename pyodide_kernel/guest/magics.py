@@ -116,11 +116,9 @@ class KernelMagics(Magics):
 
     @line_magic
     def pip(self, line: str) -> None:
-        """Not available: pip is a process."""
-        words = line.split()
-        names = [word for word in words[1:] if not word.startswith("-")]
-        code = f"await micropip.install({names!r})" if names else "await micropip.install([…])"
-        raise UsageError(f"%pip is not available: {_NO_PROCESSES}. Use: import micropip; {code}")
+        """Install packages, list or remove them: %pip install NAME, with pip's usual options."""
+        __tracebackhide__ = True
+        self.shell.pip.run(line)
 
     @cell_magic
     def script(self, line: str, _cell: str) -> None:

@@ -38,7 +38,7 @@ class NoProcessesError(OSError):
         super().__init__(
             errno.ENOTSUP,
             f"{what} can't work: WebAssembly has no processes and no shell. Use Python instead: "
-            "pathlib and shutil for files, micropip for packages, a module's functions for a tool",
+            "pathlib and shutil for files, %pip for packages, a module's functions for a tool",
         )
 
 

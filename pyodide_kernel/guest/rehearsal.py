@@ -7,6 +7,7 @@ session costs 1.8 s without it, the first traceback 0.3 s.
 from __future__ import annotations
 
 import gc
+import importlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -38,6 +39,10 @@ _COMPLETIONS: Final = (
     *("from collections import Ord", "%ti", "open('", "import json\njson.loads('1').b"),
 )
 
+_INSTALLER_NEEDS: Final = ("importlib.metadata", "email.parser", "html.parser", "zipfile")
+"""Modules that micropip imports. A snapshot can't have micropip itself, which holds objects of
+JavaScript."""
+
 _INSPECTIONS: Final = ("print", "f", "str.split", "missing")
 
 
@@ -67,6 +72,8 @@ def rehearse(kernel: GuestKernel) -> None:
             _handle(kernel, "inspect_request", content)
     for code in ("for i in range(3):", "1+1", ")"):
         _handle(kernel, "is_complete_request", {"code": code})
+    for name in _INSTALLER_NEEDS:
+        importlib.import_module(name)
     kernel.forget()
     kernel.remember_generators()
     gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 import sys
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -24,7 +25,9 @@ from pyodide_kernel.guest.errors import Tracebacks, bounded, group_lines, users_
 from pyodide_kernel.guest.formatting import GuestDisplayFormatter
 from pyodide_kernel.guest.history import SessionHistory
 from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
+from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.patches import NoProcessesError
+from pyodide_kernel.guest.pip import Pip
 
 ENVIRONMENT = {
     # A terminal that understands colours, for libraries that ask.
@@ -39,6 +42,9 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 
+_PIP = re.compile(r"\s*(?:python3? -m )?pip3?(?:\s+(.*))?", re.DOTALL)
+"""The one program that there is."""
+
 
 class GuestShell(InteractiveShell):
     """IPython whose every output is a message, whose input is a question to the front end."""
@@ -46,6 +52,8 @@ class GuestShell(InteractiveShell):
     outlet = Instance(Outlet)
     host = AnyTrait()
     kernel = AnyTrait()
+    packages: Packages
+    pip: Pip
 
     displayhook_class = Type(GuestDisplayHook)  # type: ignore[assignment]  # IPython's pattern
     display_pub_class = Type(GuestDisplayPublisher)  # type: ignore[assignment]  # IPython's pattern
@@ -135,13 +143,14 @@ class GuestShell(InteractiveShell):
                 cell.close()  # or Python warns that nobody awaited it
         return ended[0]
 
-    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a cell, sync or async, and fire all its hooks."""
+    def run_cell(self, raw_cell: str, *args: Any, **kwargs: Any) -> Any:
+        """Run a cell, sync or async, and fire all its hooks; load what it imports first."""
+        self.packages.prepare_cell(raw_cell, self.transform_cell)
         self.last_error = None
         self._last_traceback: list[str] | None = None
         self.failed_while_displaying = False
         self.displayhook.formatting = False
-        return super().run_cell(*args, **kwargs)
+        return super().run_cell(raw_cell, *args, **kwargs)
 
     @contextmanager
     def _tee(self, channel: str) -> Iterator[None]:
@@ -247,8 +256,11 @@ class GuestShell(InteractiveShell):
     # --- what does not exist here -----------------------------------------------------------------
 
     def system(self, cmd: str) -> None:
-        """Refuse: `!command` needs a process."""
+        """Refuse: `!command` needs a process. `!pip` is `%pip`."""
         __tracebackhide__ = True
+        if match := _PIP.fullmatch(cmd):
+            self.pip.run(match[1] or "")
+            return
         raise NoProcessesError(f"!{cmd.strip()}")
 
     system_piped = system_raw = system

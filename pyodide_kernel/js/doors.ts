@@ -6,6 +6,7 @@ import type { Fetches } from "./fetches.ts";
 import { concat } from "./framing.ts";
 import type { Lock } from "./host_locks.ts";
 import { CREDIT_BYTES, FRAME_COST_BYTES } from "./messages.ts";
+import type { PackageImages } from "./package_images.ts";
 import {
   ANSWER,
   ANSWER_LENGTH,
@@ -29,11 +30,14 @@ export class Doors {
   readonly lock: Lock;
   /** What the host fetches. */
   readonly fetches: Fetches;
+  /** Images of packages. */
+  readonly packages: PackageImages;
 
-  constructor(page: SharedPage, lock: Lock, fetches: Fetches) {
+  constructor(page: SharedPage, lock: Lock, fetches: Fetches, packages: PackageImages) {
     this.#page = page;
     this.lock = lock;
     this.fetches = fetches;
+    this.packages = packages;
   }
 
   /** Sends a message; blocks while too much is under way. Body and buffers are given away. */

@@ -34,10 +34,98 @@ export function mountImage(
   index: ImageIndex,
   blob: Deno.FsFile,
 ): void {
-  module.FS.mount(imageFileSystem(module, index, blob), {}, mountPoint);
+  mountImages(module, mountPoint).add(index, blob);
 }
 
-function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFile): Emscripten {
+/** A read-only folder in which several images lie over one another. */
+export interface ImageFolder {
+  /** Adds the files of an image; what is there already by the same path stays. */
+  add(index: ImageIndex, blob: Deno.FsFile): void;
+  /** Takes the files of an image away again, and folders that are empty then. */
+  remove(index: ImageIndex, blob: Deno.FsFile): void;
+}
+
+/** Mounts an empty folder for images at `mountPoint`, which must exist. */
+export function mountImages(module: Emscripten, mountPoint: string): ImageFolder {
+  const { FS } = module;
+  const tree = new ImageTree();
+  FS.mount(imageFileSystem(module, tree.root), {}, mountPoint);
+  return {
+    add: (index, blob): void => tree.add(index, blob),
+    remove(index, blob): void {
+      for (const { node } of tree.remove(index, blob)) {
+        if (node !== undefined) FS.hashRemoveNode(node);
+      }
+    },
+  };
+}
+
+/** A file or folder of images; Emscripten's node once somebody has asked for it. */
+interface Entry {
+  readonly contents?: {
+    readonly blob: Deno.FsFile;
+    readonly offset: number;
+    readonly size: number;
+  };
+  readonly children?: Map<string, Entry>;
+  node?: ImageNode;
+}
+
+/** What lies where in images over one another. */
+class ImageTree {
+  readonly root: Entry = { children: new Map() };
+
+  add(index: ImageIndex, blob: Deno.FsFile): void {
+    const folders = new Map<string, Map<string, Entry> | undefined>();
+    for (const path in index.files) {
+      const [parent, name] = split(path);
+      if (!folders.has(parent)) folders.set(parent, this.#folder(parent, true));
+      const children = folders.get(parent);
+      const place = index.files[path];
+      if (children === undefined || place === undefined || children.has(name)) continue;
+      children.set(name, { contents: { blob, offset: place[0], size: place[1] } });
+    }
+  }
+
+  /** Gives what was taken away. */
+  remove(index: ImageIndex, blob: Deno.FsFile): Entry[] {
+    const removed: Entry[] = [];
+    const take = (path: string, goes: (entry: Entry) => boolean): boolean => {
+      const [parent, name] = split(path);
+      const children = this.#folder(parent);
+      const entry = children?.get(name);
+      if (entry === undefined || !goes(entry)) return false;
+      children?.delete(name);
+      removed.push(entry);
+      return true;
+    };
+    for (const path in index.files) {
+      if (!take(path, (entry) => entry.contents?.blob === blob)) continue;
+      let [parent] = split(path);
+      while (parent !== "" && take(parent, (entry) => entry.children?.size === 0)) {
+        [parent] = split(parent);
+      }
+    }
+    return removed;
+  }
+
+  /** What is in a folder; undefined if there is none, or a file in its place. */
+  #folder(path: string, make = false): Map<string, Entry> | undefined {
+    let children = this.root.children;
+    for (const name of path === "" ? [] : path.split("/")) {
+      if (make && children?.has(name) === false) children.set(name, { children: new Map() });
+      children = children?.get(name)?.children;
+    }
+    return children;
+  }
+}
+
+function split(path: string): [parent: string, name: string] {
+  const slash = path.lastIndexOf("/");
+  return [path.slice(0, Math.max(0, slash)), path.slice(slash + 1)];
+}
+
+function imageFileSystem(module: Emscripten, root: Entry): Emscripten {
   const FS = module.FS;
   const refuse = (): never => {
     throw new FS.ErrnoError(EROFS);
@@ -45,7 +133,7 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
 
   const nodeOperations = {
     getattr(node: ImageNode): Record<string, unknown> {
-      const size = node.contents?.size ?? 0;
+      const size = node.entry.contents?.size ?? 0;
       const time = new Date(0);
       return {
         dev: 1,
@@ -64,12 +152,12 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
       };
     },
     lookup(parent: ImageNode, name: string): ImageNode {
-      if (!parent.children.has(name)) throw new FS.ErrnoError(ENOENT);
-      const path = parent.imagePath;
-      return createNode(parent, name, path === "" ? name : `${path}/${name}`);
+      const entry = parent.entry.children.get(name);
+      if (entry === undefined) throw new FS.ErrnoError(ENOENT);
+      return createNode(parent, name, entry);
     },
     readdir(node: ImageNode): string[] {
-      return [".", "..", ...node.children];
+      return [".", "..", ...node.entry.children.keys()];
     },
     setattr: refuse,
     mknod: refuse,
@@ -90,7 +178,7 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
       length: number,
       position: number,
     ): number {
-      const { offset: begin, size } = stream.node.contents;
+      const { blob, offset: begin, size } = stream.node.entry.contents;
       const wanted = Math.min(length, size - position);
       if (wanted <= 0) return 0;
       const bytes = new Uint8Array(target.buffer, target.byteOffset + offset, wanted);
@@ -104,7 +192,7 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
     llseek(stream: ImageNode, offset: number, whence: number): number {
       let position = offset;
       if (whence === 1) position += stream.position;
-      else if (whence === 2) position += stream.node.contents.size;
+      else if (whence === 2) position += stream.node.entry.contents.size;
       if (position < 0) throw new FS.ErrnoError(EINVAL);
       return position;
     },
@@ -123,37 +211,15 @@ function imageFileSystem(module: Emscripten, index: ImageIndex, blob: Deno.FsFil
     msync: (): number => 0,
   };
 
-  const folders = foldersOf(index);
-
-  function createNode(parent: ImageNode | null, name: string, path: string): ImageNode {
-    const contents = index.files[path];
-    const mode = contents === undefined ? S_IFDIR | 0o555 : S_IFREG | 0o444;
+  function createNode(parent: ImageNode | null, name: string, entry: Entry): ImageNode {
+    const mode = entry.contents === undefined ? S_IFDIR | 0o555 : S_IFREG | 0o444;
     const node = FS.createNode(parent, name, mode, 0);
     node.node_ops = nodeOperations;
     node.stream_ops = streamOperations;
-    if (contents !== undefined) node.contents = { offset: contents[0], size: contents[1] };
-    else node.children = folders.get(path);
-    node.imagePath = path;
+    node.entry = entry;
+    entry.node = node;
     return node;
   }
 
-  return { mount: (): ImageNode => createNode(null, "/", "") };
-}
-
-/** Names in each folder of an image, by its path. */
-function foldersOf(index: ImageIndex): Map<string, Set<string>> {
-  const folders = new Map([["", new Set<string>()]]);
-  const add = (path: string): void => {
-    const slash = path.lastIndexOf("/");
-    const parent = slash < 0 ? "" : path.slice(0, slash);
-    let names = folders.get(parent);
-    if (names === undefined) {
-      names = new Set();
-      folders.set(parent, names);
-      add(parent);
-    }
-    names.add(path.slice(slash + 1));
-  };
-  for (const path in index.files) add(path);
-  return folders;
+  return { mount: (): ImageNode => createNode(null, "/", root) };
 }

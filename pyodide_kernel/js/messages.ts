@@ -23,6 +23,8 @@ export const GUEST_TYPES = [
   "fetch_request",
   "fetch_read",
   "fetch_cancel",
+  "package_request",
+  "index_request",
   "stream",
   "display_data",
   "update_display_data",
@@ -77,6 +79,8 @@ export const WORKER_BOUND_TYPES = [
 export const QUESTION_TYPES = [
   "input_request",
   "sandbox_request",
+  "package_request",
+  "index_request",
 ] as const;
 
 /** The type of the one reply that answers each request. */

@@ -14,6 +14,7 @@ import { holdLifeLock } from "./life_lock.ts";
 import { mark, marks } from "./marks.ts";
 import { limitMemoryFiles } from "./memory_files.ts";
 import { REPLIES } from "./messages.ts";
+import { PackageImages } from "./package_images.ts";
 import { addGuestPath, load, type Pyodide, type Runtime, snapshotOf } from "./pyodide.ts";
 import { checkFence } from "./self_check.ts";
 import { type SharedPage, sharedPage } from "./shared_cells.ts";
@@ -56,7 +57,7 @@ async function boot(
   );
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport(ENTRY);
-  const doors = new Doors(page, lock, fetches);
+  const doors = new Doors(page, lock, fetches, new PackageImages(pyodide._module));
   fetches.connect(doors);
   const { sources: _, ...options } = init.guest;
   const started = entry.start(doors, pyodide.toPy({ ...options, problem: problem ?? "", marks }));
@@ -122,9 +123,8 @@ async function makeSnapshot(init: WorkerInit, page: SharedPage): Promise<void> {
   entry.rehearse();
   entry.destroy();
   const lock = (): number => 0;
-  new Doors(page, lock, new Fetches()).post("snapshot", "", "", encodeBody({}), [
-    snapshotOf(pyodide),
-  ]);
+  const doors = new Doors(page, lock, new Fetches(), new PackageImages(pyodide._module));
+  doors.post("snapshot", "", "", encodeBody({}), [snapshotOf(pyodide)]);
 }
 
 /** Whether the host finds the snapshot good. Nothing else is sent to an interpreter that starts. */

@@ -28,6 +28,7 @@ class FakeHost:
         self.sleeps: list[float] = []
         self.locks: list[tuple[int, int]] = []
         self.lock_results: deque[int] = deque()
+        self.images: list[tuple[str, bool]] = []
         self.now = 1000.0
         self.dirty = 0
         self.loop = asyncio.new_event_loop()
@@ -88,6 +89,12 @@ class FakeHost:
     def lock(self, descriptor: int, operation: int) -> int:
         self.locks.append((descriptor, operation))
         return self.lock_results.popleft() if self.lock_results else 0
+
+    def mount_image(self, folder: str, library: bool) -> None:
+        self.images.append((folder, library))
+
+    def unmount_image(self, folder: str) -> None:
+        self.images = [image for image in self.images if image[0] != folder]
 
     def monotonic(self) -> float:
         return self.now

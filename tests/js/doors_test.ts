@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 
 import { Doors } from "../../pyodide_kernel/js/doors.ts";
+import type { EmscriptenModule } from "../../pyodide_kernel/js/emscripten.ts";
 import { Fetches } from "../../pyodide_kernel/js/fetches.ts";
+import { PackageImages } from "../../pyodide_kernel/js/package_images.ts";
 import {
   ANSWER,
   ANSWER_LENGTH,
@@ -32,7 +34,7 @@ function answer(page: SharedPage, question: number): void {
 }
 
 function ask(page: SharedPage): Uint8Array | undefined {
-  const doors = new Doors(page, () => 0, new Fetches());
+  const doors = new Doors(page, () => 0, new Fetches(), new PackageImages({} as EmscriptenModule));
   return doors.ask("input_request", "q", "", new Uint8Array(2));
 }
 
