@@ -66,6 +66,12 @@ BAD: dict[str, list[str]] = {
     "--message-limit": [*NOT_A_SIZE, "0", "999kB", "257MiB"],
     "--cache-dir": ["", "cache", "./cache", "a\0b"],
     "--safe-outputs": NOT_A_SWITCH,
+    "--package-url": ["", "  "],
+    "--index-url": ["", "example.com", "ftp://example.com/", "file:///x", "https://a b/"],
+    "--find-links": ["", " "],
+    "--offline": NOT_A_SWITCH,
+    "--preload": ["", "a b", "-x", "a;b", "../x", "a,,b", "a==1"],
+    "--cache-limit": NOT_A_SIZE,
 }
 
 

@@ -72,7 +72,6 @@ def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
         "PYODIDE_KERNEL_OFFLINE",
         "PYODIDE_KERNEL_PRELOAD",
         "PYODIDE_KERNEL_CACHE_LIMIT",
-        "PYODIDE_KERNEL_IDLE_TIMEOUT",
     }
 
 
