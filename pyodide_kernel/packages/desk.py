@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 MAX_NAMES: Final = 1000
 
+MAX_JOBS: Final = 16
+"""Questions that are worked on at once. The guest waits for one; those before it may take a moment
+to end."""
+
+_TOO_MANY: Final = {
+    "status": "error",
+    "ename": "PackageError",
+    "evalue": "too many questions about packages at once; try again",
+}
+
 Reply = Callable[[str, Mapping[str, Any]], None]
 """Sends the answer to the question of an id."""
 
@@ -52,7 +62,13 @@ class Desk:
         self.cancel()  # the guest waits for one answer at a time
         cancelled = threading.Event()
         with self._lock:
-            self._jobs.add(cancelled)
+            if full := len(self._jobs) >= MAX_JOBS:
+                self._log.warning("Refused a %s: too many at once", message.msg_type)
+            else:
+                self._jobs.add(cancelled)
+        if full:
+            self._reply(message.id, _TOO_MANY)
+            return
         thread = threading.Thread(
             target=self._run, args=(message, cancelled), name="packages", daemon=True
         )

@@ -23,7 +23,7 @@ from wheels import (
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import PackageError
 from pyodide_kernel.packages.cache import Cache
-from pyodide_kernel.packages.desk import Desk, read_index_request, read_package_request
+from pyodide_kernel.packages.desk import MAX_JOBS, Desk, read_index_request, read_package_request
 from pyodide_kernel.packages.distribution import Distribution, open_distribution
 from pyodide_kernel.packages.downloads import Downloads
 from pyodide_kernel.packages.image import BLOB, INDEX
@@ -346,6 +346,25 @@ def test_a_cancelled_question_gets_no_answer_and_its_download_ends(
         thread.join(30)
     assert not any(thread.is_alive() for thread in threads)
     assert answers.answers == []
+
+
+def test_a_flood_of_questions_is_refused_from_some_number_on(web: Store) -> None:
+    gate, answers = threading.Event(), Answers()
+
+    def slow() -> Store:
+        gate.wait(30)
+        return web
+
+    desk = desk_of(slow, answers)
+    for _ in range(MAX_JOBS + 3):
+        ask(desk, "package_request", names=["numpy"], wheels=[])
+    threads = [thread for thread in threading.enumerate() if thread.name == "packages"]
+    assert len(threads) == MAX_JOBS
+    assert ["too many" in answer["evalue"] for _, answer in answers.answers] == [True] * 3
+    gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 @pytest.mark.parametrize(
