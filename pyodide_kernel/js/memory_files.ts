@@ -15,8 +15,8 @@ import { ERRNO } from "./errno.ts";
 const NODE_BYTES = 1024;
 
 /** What V8 needs to go on when all else is full; a part of small limits. */
-const RESERVE_BYTES = 64 * 2 ** 20;
-const LEAST_RESERVED_PART = 8;
+const RESERVE_BYTES = 128 * 2 ** 20;
+const LEAST_RESERVED_PART = 4;
 
 /** Emscripten's way for a file to grow: twice as large, from this size on by an eighth. */
 const DOUBLING_MAX = 2 ** 20;

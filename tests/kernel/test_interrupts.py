@@ -151,7 +151,8 @@ def test_a_stubborn_cell_costs_the_interpreter_but_not_the_kernel(
         assert "gone" in cell.evalue
         *before, last = [content["ename"] for content in cell.of("error")]
         assert last == "DeadKernelError"
-        assert before in ([], ["KeyboardInterrupt"] * (name == "a promise storm"))
+        # An interrupt before the stubborn part is shown; the time for its reply is short here.
+        assert before in ([], ["KeyboardInterrupt"])
         after = kernel.run("('kept' in dir(), 40 + 2)")
         assert after.result == "(False, 42)"
         assert after.of("execute_input")[0]["execution_count"] == 1
