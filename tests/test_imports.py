@@ -63,7 +63,7 @@ RULES: dict[str, Rule] = {
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/httpx_transport.py": Rule(allowed=(f"{OURS}.guest.*", "httpx")),
     "packages/lockfile.py": Rule(allowed=(ERRORS,)),
-    "packages/origins.py": Rule(allowed=(ERRORS,)),
+    "packages/origins.py": Rule(allowed=(ERRORS, NETWORK)),
     "packages/*.py": Rule(
         allowed=(
             *(OURS, ERRORS, PACKAGES, POLICY, f"{OURS}.folders", f"{OURS}.runtime"),

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from pyodide_kernel.errors import PackageError
+from pyodide_kernel.network import Address, closed_reason
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -91,7 +92,7 @@ def _nearness(there: Origin) -> int:
     if there.host == "localhost" or there.host.endswith(".localhost"):
         return 2
     try:
-        addresses = [ipaddress.ip_address(there.host)]
+        addresses: list[Address] = [ipaddress.ip_address(there.host)]
     except ValueError:
         from urllib.request import getproxies  # it imports much
 
@@ -101,14 +102,14 @@ def _nearness(there: Origin) -> int:
     return max(map(_address_nearness, addresses))
 
 
-def _address_nearness(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> int:
+def _address_nearness(address: Address) -> int:
     mapped = getattr(address, "ipv4_mapped", None) or address
     if mapped.is_loopback or mapped.is_unspecified or mapped.is_link_local:
         return 2  # link-local ones are where clouds keep a machine's own secrets
-    return 0 if mapped.is_global else 1
+    return 1 if closed_reason(mapped) else 0
 
 
-def _resolve(there: Origin) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _resolve(there: Origin) -> list[Address]:
     try:
         found = socket.getaddrinfo(there.host, there.port, type=socket.SOCK_STREAM)
     except OSError as error:

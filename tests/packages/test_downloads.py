@@ -232,6 +232,11 @@ def test_a_bundle_of_certificates_that_is_named_is_read(tmp_path: Path) -> None:
         "http://169.254.169.254/latest",
         "http://0.0.0.0/",
         "http://[::ffff:127.0.0.1]/",
+        "http://[::127.0.0.1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[2002:7f00:1::]/",
+        "http://168.63.129.16/metadata",
+        "http://239.1.1.1/",
     ],
 )
 def test_a_public_page_may_not_lead_inside(url: str) -> None:
