@@ -14,13 +14,13 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
+from pyodide_kernel.bridge.certificates import make_context
 from pyodide_kernel.bridge.fetch_request import FetchError, FetchRequest, Kind
 from pyodide_kernel.bridge.http_head import HeadWatch, WatchedStream
 from pyodide_kernel.bridge.names import Lookups, Resolve, own_addresses
@@ -274,19 +274,6 @@ def proxy_of(scheme: str, host: str, port: int) -> str | None:
     if not proxy or proxy_bypass(show(host, port)) or proxy_bypass(host):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def make_context(environ: os._Environ[str] | dict[str, str]) -> ssl.SSLContext:
-    """Checks certificates against the user's bundle, the system's or, if it has none, certifi's."""
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if (path := environ.get(name)) and Path(path).is_file():
-            return ssl.create_default_context(cafile=path)
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile or paths.capath:
-        return ssl.create_default_context()
-    import certifi
-
-    return ssl.create_default_context(cafile=certifi.where())
 
 
 def _words(error: OSError) -> str:

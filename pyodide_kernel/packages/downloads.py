@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urljoin
 
+from pyodide_kernel.bridge.certificates import make_context
 from pyodide_kernel.errors import NotThereError, PackageError, UnreachableError
 from pyodide_kernel.packages.jobs import Interrupted
 from pyodide_kernel.packages.origins import Origin, check_redirect, origin, redacted
@@ -210,8 +211,9 @@ class Downloads:
             return self._client
 
     def _context(self) -> ssl.SSLContext:
-        file = self._certificates or _certificate_file()
-        return ssl.create_default_context(cafile=str(file) if file else None)
+        if self._certificates is not None:
+            return ssl.create_default_context(cafile=str(self._certificates))
+        return make_context(os.environ, also=("PIP_CERT",))
 
     def close(self) -> None:
         """Close connections."""
@@ -226,14 +228,6 @@ def _joined(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError:
         raise PackageError(f"{redacted(url)} redirects to what is no URL") from None
-
-
-def _certificate_file() -> Path | None:
-    """A bundle that other tools are told of; OpenSSL itself looks at SSL_CERT_FILE."""
-    for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if (value := os.environ.get(name)) and Path(value).is_file():
-            return Path(value)
-    return None
 
 
 def _netrc() -> httpx.NetRCAuth | None:

@@ -15,7 +15,8 @@ import pytest
 from bridge.fetching import Names, failure, fetch, network, request
 from web_server import CSV, WebServer, make_certificate, web_server
 
-from pyodide_kernel.bridge.http_client import make_context, proxy_of
+from pyodide_kernel.bridge.certificates import make_context
+from pyodide_kernel.bridge.http_client import proxy_of
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
