@@ -60,10 +60,18 @@ def test_death_fails_the_running_request_and_a_fresh_interpreter_takes_the_next(
 
 
 def test_running_request_fails_before_the_death_is_told(start_bridge: StartBridge) -> None:
-    harness = start_bridge(ends_in_a_cell, gets_ready)
+    noted = Gate()
+
+    async def ends_when_the_request_is_noted(deno: FakeDeno) -> None:
+        await deno.get_ready()
+        await deno.hear("execute_request")
+        await noted.opened()
+        deno.end("Deno was ended by SIGKILL")
+
+    harness = start_bridge(ends_when_the_request_is_noted, gets_ready)
     harness.execute()
+    noted.open()
     harness.wait_ready()
-    harness.next_message()
     harness.next_death()
     assert harness.done_at_death == [True]
 
