@@ -20,6 +20,7 @@ from IPython.core.usage import default_banner
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
+from pyodide_kernel.guest.completer import GuestCompleter
 from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
 from pyodide_kernel.guest.errors import Tracebacks, bounded, group_lines, users_part
 from pyodide_kernel.guest.formatting import GuestDisplayFormatter
@@ -112,6 +113,20 @@ class GuestShell(InteractiveShell):
         """Page through payloads."""
         super().init_hooks()
         self.set_hook("show_in_pager", page.as_hook(self.show_in_pager), 99)
+
+    def init_completer(self) -> None:
+        """Complete from the objects that are there before anything is analysed."""
+        super().init_completer()
+        made = self.Completer
+        self.configurables.remove(made)  # type: ignore[arg-type]  # a list of any kind
+        self.Completer = GuestCompleter(
+            shell=self,
+            namespace=self.user_ns,
+            global_namespace=self.user_global_ns,
+            parent=self,
+        )
+        self.Completer.custom_completers = made.custom_completers
+        self.configurables.append(self.Completer)  # type: ignore[arg-type]  # as above
 
     def init_magics(self) -> None:
         """IPython's magics and the kernel's."""
