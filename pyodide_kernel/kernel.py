@@ -71,7 +71,7 @@ from pyodide_kernel.shell_queue import Received, ShellQueue
 from pyodide_kernel.stdin import StdinChannel
 from pyodide_kernel.surroundings import look_around
 
-POLITE_SHUTDOWN_S: Final = 1.0
+POLITE_SHUTDOWN_S: Final = 2.0
 """How long the guest may take for its atexit functions when the kernel shuts down."""
 
 FINISH_S: Final = 1.0

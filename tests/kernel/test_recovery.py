@@ -140,6 +140,28 @@ def test_a_shutdown_leaves_no_process_and_no_file(tmp_path: Path) -> None:
         assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_a_shutdown_runs_exit_functions_and_writes_what_is_left_open(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with real_kernel(tmp_path, "--mount", f"{shared}=/mnt/shared") as kernel:
+        kernel.run(
+            "import atexit, pathlib\n"
+            "left_open = open('/mnt/shared/left-open', 'w')\n"
+            "left_open.write('text')\n"
+            "atexit.register(pathlib.Path('/mnt/shared/at-exit').write_text, 'text')"
+        )
+        kernel.manager.shutdown_kernel()
+        assert (shared / "at-exit").read_text() == "text"
+        assert (shared / "left-open").read_text() == "text"
+
+
+def test_a_collection_leaves_out_what_was_there_before_the_session(
+    fresh_kernel: RealKernel,
+) -> None:
+    """It takes longer than a cell otherwise, and each reset makes one."""
+    assert int(fresh_kernel.run("import gc\ngc.get_freeze_count()").result or 0) > 10_000
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fifty_restarts_in_a_row_leave_one_kernel(tmp_path: Path) -> None:
