@@ -174,15 +174,19 @@ _TEXTS: Final = ("cache_dir", "history_file", "package_url")
 @contextlib.contextmanager
 def head_start(options: KernelOptions) -> Iterator[HeadStart | None]:
     """A head start that ends with the block, also by a signal that nobody handles yet."""
+    begun: HeadStart | None = None
 
     def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        # No exception: one that comes in a callback of the garbage collector is lost.
+        if begun is not None:
+            begun.close()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     names = ("SIGTERM", "SIGHUP") if in_main_thread else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.signal(number, end) for number in numbers}
-    begun = None
     try:
         begun = begin(options)
         yield begun

@@ -5,8 +5,10 @@ from kernel_process import kernel_process
 
 from pyodide_kernel.completeness import check_complete
 
-TOO_DEEP = "a" + ".a" * 100_000
+TOO_DEEP = "(a" + ".a\n" * 50_000 + ")"
 """More than the compiler of any Python takes."""
+
+TOO_LONG = "a" + ".a" * 100_000
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,7 @@ TOO_DEEP = "a" + ".a" * 100_000
         ("print(", {"status": "incomplete", "indent": ""}),
         ("1 +* 2", {"status": "unknown"}),
         pytest.param(TOO_DEEP, {"status": "unknown"}, id="too deep for the compiler"),
+        pytest.param(TOO_LONG, {"status": "unknown"}, id="too long a line"),
     ],
 )
 def test_code_is_judged_on_the_host(code: str, reply: dict[str, str]) -> None:

@@ -232,11 +232,22 @@ def test_a_kernel_takes_over_what_its_options_started(
 
 @pytest.fixture
 def importing(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A kernel process that never gets farther than to import ipykernel."""
+    """A kernel process that never gets farther than to import ipykernel.
+
+    It works where exceptions are lost. It does not sleep: a signal that came just before would not
+    wake it.
+    """
     package = tmp_path / "ipykernel"
     package.mkdir()
     (package / "__init__.py").write_text(
-        "import signal\nprint('imports', flush=True)\nsignal.pause()\n"
+        "class Deaf:\n"
+        "    def __del__(self):\n"
+        "        print('imports', flush=True)\n"
+        "        while True:\n"
+        "            pass\n"
+        "Deaf()\n"
+        "while True:\n"
+        "    pass\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "pyodide_kernel", "-f", str(tmp_path / "kernel-1.json")],
