@@ -8,7 +8,8 @@ second run is fast and needs no network.
 
 The folder, once filled:
 
-    pyodide/                  pyodide.mjs, pyodide.asm.mjs, pyodide.asm.wasm, pyodide-lock.json
+    pyodide/                  pyodide.mjs and pyodide.asm.mjs, changed by glue.py,
+                              pyodide.asm.wasm, pyodide-lock.json
     python_stdlib.zip         Pyodide's own, with a .pyc beside each .py
     site-packages.json        {"files": {"IPython/__init__.py": [offset, size], …}}
     site-packages.bin         the contents, one after the other
@@ -25,6 +26,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from glue import ship
 from runtime_files import cached, unpack, write_image, write_stdlib
 from runtime_sources import (
     GUEST,
@@ -45,6 +47,7 @@ INPUTS = (
     HERE / "build_runtime.py",
     HERE / "bytecode.py",
     HERE / "bytecode.ts",
+    HERE / "glue.py",
     HERE / "runtime_files.py",
     HERE / "runtime_sources.py",
     LOCK,
@@ -53,7 +56,7 @@ INPUTS = (
     NPM / "deno.lock",
 )
 
-SHIPPED_AS_IS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
+SHIPPED = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
 STDLIB = "python_stdlib.zip"
 IMAGE, INDEX, MANIFEST = "site-packages.bin", "site-packages.json", "manifest.json"
 
@@ -144,8 +147,8 @@ def fill(target: Path, work: Path) -> None:
     python = compile_sources(deno, pyodide, job_dir)
 
     (target / "pyodide").mkdir()
-    for name in SHIPPED_AS_IS:
-        shutil.copyfile(pyodide / name, target / "pyodide" / name)
+    for name in SHIPPED:
+        ship(pyodide / name, target / "pyodide" / name)
     shutil.copyfile(HERE / "licenses" / "pyodide.txt", target / "pyodide" / "LICENSE")
     write_stdlib(pyodide / STDLIB, job_dir / "output" / "stdlib", target / STDLIB)
     write_image([sources / "site", job_dir / "output" / "site"], target / IMAGE, target / INDEX)

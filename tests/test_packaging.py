@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from build_runtime import is_intact
+from glue import CHANGES, change
 from runtime_files import CACHE_TAG
 from runtime_sources import BuildError, check_against_lock
 
@@ -275,3 +276,18 @@ def test_uninstalling_leaves_nothing(archives: tuple[Path, Path], tmp_path: Path
     left = pip("uninstall", "--yes", "pyodide-kernel") - before
     # Empty folders are pip's affair: it keeps share/jupyter for others.
     assert {path for path in left if path.is_file()} == set()
+
+
+def test_the_changes_of_pyodide_are_in_what_is_shipped() -> None:
+    for name, changes in CHANGES.items():
+        shipped = (runtime_dir() / "pyodide" / name).read_text("utf-8")
+        for old, new in changes:
+            assert (shipped.count(old), shipped.count(new) > 0) == (0, True)
+
+
+def test_another_pyodide_is_not_changed_but_refused() -> None:
+    with pytest.raises(BuildError, match=r"pyodide\.mjs has 0 times what is to be changed"):
+        change("pyodide.mjs", "export const version = 'another';")
+    (name, changes), *_ = CHANGES.items()
+    with pytest.raises(BuildError, match="has 2 times"):
+        change(name, changes[0][0] * 2)

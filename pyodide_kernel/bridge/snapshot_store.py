@@ -142,6 +142,7 @@ class SnapshotStore:
         if code is not None and snapshot.code is not None:
             if snapshot.code.exists():
                 code_folder.remove(snapshot.code)
+            code_folder.settle(code)
             code.rename(snapshot.code)
             code_folder.protect(snapshot.code)
         record = {

@@ -77,6 +77,7 @@ def rehearse(kernel: GuestKernel) -> None:
     kernel.forget()
     kernel.remember_generators()
     gc.collect()
+    gc.freeze()  # or the first collection of each session goes through all of it
 
 
 def _handle(kernel: GuestKernel, msg_type: str, content: Mapping[str, Any]) -> None:

@@ -27,29 +27,79 @@ const ENOENT = 44;
 const EINVAL = 28;
 const EROFS = 69;
 
-/** Mounts the image at `mountPoint`, which must exist, in the file system of `module`. */
-export function mountImage(
-  module: Emscripten,
-  mountPoint: string,
-  index: ImageIndex,
-  blob: Deno.FsFile,
-): void {
-  mountImages(module, mountPoint).add(index, blob);
+/** Where the contents of an image come from. */
+export type Blob = Pick<Deno.FsFile, "readSync" | "seekSync">;
+
+/** An image that is opened. */
+export interface Image {
+  readonly index: ImageIndex;
+  readonly blob: Blob;
+}
+
+/**
+ * Mounts an image at `mountPoint`, which must exist, in the file system of `module`. It is opened when
+ * somebody looks into it.
+ */
+export function mountImage(module: Emscripten, mountPoint: string, open: () => Image): void {
+  const tree = new ImageTree(open);
+  module.FS.mount(imageFileSystem(module, tree), {}, mountPoint);
+}
+
+/** An image of texts, by path. */
+export function imageOfTexts(texts: Readonly<Record<string, string>>): Image {
+  const encoder = new TextEncoder();
+  const files: Record<string, readonly [number, number]> = {};
+  const parts: Uint8Array[] = [];
+  let end = 0;
+  for (const [path, text] of Object.entries(texts)) {
+    const part = encoder.encode(text);
+    files[path] = [end, part.length];
+    parts.push(part);
+    end += part.length;
+  }
+  const bytes = new Uint8Array(end);
+  let place = 0;
+  for (const part of parts) {
+    bytes.set(part, place);
+    place += part.length;
+  }
+  return { index: { files }, blob: new MemoryBlob(bytes) };
+}
+
+class MemoryBlob implements Blob {
+  #bytes: Uint8Array;
+  #place = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  seekSync(offset: number | bigint): number {
+    this.#place = Number(offset);
+    return this.#place;
+  }
+
+  readSync(target: Uint8Array): number {
+    const part = this.#bytes.subarray(this.#place, this.#place + target.length);
+    target.set(part);
+    this.#place += part.length;
+    return part.length;
+  }
 }
 
 /** A read-only folder in which several images lie over one another. */
 export interface ImageFolder {
   /** Adds the files of an image; what is there already by the same path stays. */
-  add(index: ImageIndex, blob: Deno.FsFile): void;
+  add(index: ImageIndex, blob: Blob): void;
   /** Takes the files of an image away again, and folders that are empty then. */
-  remove(index: ImageIndex, blob: Deno.FsFile): void;
+  remove(index: ImageIndex, blob: Blob): void;
 }
 
 /** Mounts an empty folder for images at `mountPoint`, which must exist. */
 export function mountImages(module: Emscripten, mountPoint: string): ImageFolder {
   const { FS } = module;
   const tree = new ImageTree();
-  FS.mount(imageFileSystem(module, tree.root), {}, mountPoint);
+  FS.mount(imageFileSystem(module, tree), {}, mountPoint);
   return {
     add: (index, blob): void => tree.add(index, blob),
     remove(index, blob): void {
@@ -63,7 +113,7 @@ export function mountImages(module: Emscripten, mountPoint: string): ImageFolder
 /** A file or folder of images; Emscripten's node once somebody has asked for it. */
 interface Entry {
   readonly contents?: {
-    readonly blob: Deno.FsFile;
+    readonly blob: Blob;
     readonly offset: number;
     readonly size: number;
   };
@@ -74,8 +124,21 @@ interface Entry {
 /** What lies where in images over one another. */
 class ImageTree {
   readonly root: Entry = { children: new Map() };
+  #open: (() => Image) | undefined;
 
-  add(index: ImageIndex, blob: Deno.FsFile): void {
+  constructor(open?: () => Image) {
+    this.#open = open;
+  }
+
+  /** Opens the image that the tree was made for, if that has not been done. */
+  settle(): void {
+    if (this.#open === undefined) return;
+    const { index, blob } = this.#open();
+    this.#open = undefined;
+    this.add(index, blob);
+  }
+
+  add(index: ImageIndex, blob: Blob): void {
     const folders = new Map<string, Map<string, Entry> | undefined>();
     for (const path in index.files) {
       const [parent, name] = split(path);
@@ -88,7 +151,7 @@ class ImageTree {
   }
 
   /** Gives what was taken away. */
-  remove(index: ImageIndex, blob: Deno.FsFile): Entry[] {
+  remove(index: ImageIndex, blob: Blob): Entry[] {
     const removed: Entry[] = [];
     const take = (path: string, goes: (entry: Entry) => boolean): boolean => {
       const [parent, name] = split(path);
@@ -125,8 +188,15 @@ function split(path: string): [parent: string, name: string] {
   return [path.slice(0, Math.max(0, slash)), path.slice(slash + 1)];
 }
 
-function imageFileSystem(module: Emscripten, root: Entry): Emscripten {
+function imageFileSystem(module: Emscripten, tree: ImageTree): Emscripten {
   const FS = module.FS;
+  const settle = (): void => {
+    try {
+      tree.settle();
+    } catch {
+      throw new FS.ErrnoError(EACCES);
+    }
+  };
   const refuse = (): never => {
     throw new FS.ErrnoError(EROFS);
   };
@@ -152,11 +222,13 @@ function imageFileSystem(module: Emscripten, root: Entry): Emscripten {
       };
     },
     lookup(parent: ImageNode, name: string): ImageNode {
+      settle();
       const entry = parent.entry.children.get(name);
       if (entry === undefined) throw new FS.ErrnoError(ENOENT);
       return createNode(parent, name, entry);
     },
     readdir(node: ImageNode): string[] {
+      settle();
       return [".", "..", ...node.entry.children.keys()];
     },
     setattr: refuse,
@@ -221,5 +293,5 @@ function imageFileSystem(module: Emscripten, root: Entry): Emscripten {
     return node;
   }
 
-  return { mount: (): ImageNode => createNode(null, "/", root) };
+  return { mount: (): ImageNode => createNode(null, "/", tree.root) };
 }

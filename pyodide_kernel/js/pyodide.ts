@@ -6,7 +6,7 @@
  * JavaScript objects that Python refers to), and memory is filled from the file before it goes on.
  */
 
-import { type ImageIndex, mountImage } from "./files.ts";
+import { imageOfTexts, mountImage } from "./files.ts";
 import { mark } from "./marks.ts";
 import { type SnapshotReader, writeSnapshot } from "./snapshot.ts";
 
@@ -14,6 +14,8 @@ import { type SnapshotReader, writeSnapshot } from "./snapshot.ts";
 // deno-lint-ignore no-explicit-any
 export type Pyodide = any;
 
+const WASM = "pyodide.asm.wasm";
+const STANDARD_LIBRARY_FILE = "python_stdlib.zip";
 const STANDARD_LIBRARY = "python314.zip";
 const ARCHIVES = "/lib/archives";
 const SITE_PACKAGES = "/lib/python3.14/site-packages";
@@ -41,36 +43,63 @@ export interface Variant {
 /** Loads Pyodide and mounts its files. Throws if the snapshot can't be restored. */
 export async function load(runtime: Runtime, variant: Variant = {}): Promise<Pyodide> {
   const { folder } = runtime;
-  const compiled = Deno.readFile(`${folder}/pyodide/pyodide.asm.wasm`)
+  const { restore } = variant;
+  const compiled = Deno.readFile(`${folder}/pyodide/${WASM}`)
     .then((bytes) => WebAssembly.compile(bytes));
   // Who awaits it is told of a failure; nobody does before the other files are loaded.
   compiled.catch(() => undefined);
   const { loadPyodide } = await import(`file://${folder}/pyodide/pyodide.mjs`);
   const { default: create } = await import(`file://${folder}/pyodide/pyodide.asm.mjs`);
   mark("glue");
-  const { restore } = variant;
   const createModule = async (settings: unknown): Promise<unknown> => {
-    const endUse = useCompiled(compiled);
     const module = await create(settings);
-    endUse();
     mark("module");
     if (restore) await restoreInto(module, runtime, restore, variant.verdict);
     return module;
   };
-  const pyodide: Pyodide = await loadPyodide({
-    indexURL: `${folder}/pyodide/`,
-    // A restored interpreter gets the archive without reading all of it.
-    stdLibURL: `${folder}/${restore ? "manifest.json" : "python_stdlib.zip"}`,
-    env: { ...runtime.env },
-    checkAPIVersion: false,
-    // Otherwise the path of this program, which would be in the snapshot.
-    _sysExecutable: "/python",
-    _makeSnapshot: variant.makeSnapshot ?? false,
-    createPyodideModule: createModule,
-    ...(restore && { _loadSnapshot: restore.head }),
-  });
-  if (restore === undefined) mountFiles(pyodide._module, runtime);
-  return pyodide;
+  const endUse = useOwnFiles(compiled, restore !== undefined);
+  try {
+    const pyodide: Pyodide = await loadPyodide({
+      indexURL: `file://${folder}/pyodide/`,
+      stdLibURL: `file://${folder}/${STANDARD_LIBRARY_FILE}`,
+      lockFileContents: Deno.readTextFileSync(`${folder}/pyodide/pyodide-lock.json`),
+      packageBaseUrl: `file://${folder}/pyodide/`,
+      env: { ...runtime.env },
+      checkAPIVersion: false,
+      // Otherwise the path of this program, which would be in the snapshot.
+      _sysExecutable: "/python",
+      _makeSnapshot: variant.makeSnapshot ?? false,
+      createPyodideModule: createModule,
+      ...(restore && { _loadSnapshot: restore.head }),
+    });
+    if (restore === undefined) mountFiles(pyodide._module, runtime);
+    return pyodide;
+  } finally {
+    endUse();
+  }
+}
+
+/**
+ * Answers what Pyodide fetches while it is loaded, as in a browser: the WebAssembly, which was
+ * compiled meanwhile, and the archive of the standard library, which a restored interpreter gets
+ * without reading all of it. Gives the function that ends that.
+ */
+function useOwnFiles(compiled: Promise<WebAssembly.Module>, restored: boolean): () => void {
+  const { fetch } = globalThis;
+  const { instantiateStreaming } = WebAssembly;
+  globalThis.fetch = async (source): Promise<Response> => {
+    const url = String(source);
+    const wanted = url.endsWith(STANDARD_LIBRARY_FILE) && !restored;
+    return new Response(wanted ? await Deno.readFile(new URL(url)) : null);
+  };
+  WebAssembly.instantiateStreaming = async (_, imports): Promise<never> => {
+    const module = await compiled;
+    return { module, instance: await WebAssembly.instantiate(module, imports) } as never;
+  };
+  return () => {
+    globalThis.fetch = fetch;
+    WebAssembly.instantiateStreaming = instantiateStreaming;
+  };
 }
 
 /** Puts the guest's modules on `sys.path`; a snapshot has them there already. */
@@ -103,7 +132,7 @@ async function restoreInto(
 ): Promise<void> {
   snapshot.fill(module);
   mark("memory");
-  mountStandardLibrary(module, `${runtime.folder}/python_stdlib.zip`);
+  mountStandardLibrary(module, `${runtime.folder}/${STANDARD_LIBRARY_FILE}`);
   mountFiles(module, runtime);
   mark("files");
   if (await verdict === false) throw new Error("The snapshot is not what was made");
@@ -115,36 +144,18 @@ function mountStandardLibrary(module: Pyodide, path: string): void {
   const file = Deno.openSync(path);
   const index = { files: { [STANDARD_LIBRARY]: [0, file.statSync().size] as const } };
   module.FS.mkdirTree(ARCHIVES);
-  mountImage(module, ARCHIVES, index, file);
+  mountImage(module, ARCHIVES, () => ({ index, blob: file }));
   module.FS.unlink(`/lib/${STANDARD_LIBRARY}`);
   module.FS.symlink(`${ARCHIVES}/${STANDARD_LIBRARY}`, `/lib/${STANDARD_LIBRARY}`);
 }
 
-/**
- * Lets Pyodide, which compiles WebAssembly when everything else is loaded, have what was compiled
- * meanwhile. Gives the function that ends that.
- */
-function useCompiled(compiled: Promise<WebAssembly.Module>): () => void {
-  const { instantiate } = WebAssembly;
-  const shortened = async (source: unknown, imports: WebAssembly.Imports): Promise<unknown> => {
-    if (source instanceof WebAssembly.Module) return instantiate(source, imports);
-    const module = await compiled;
-    return { module, instance: await instantiate(module, imports) };
-  };
-  WebAssembly.instantiate = shortened as typeof WebAssembly.instantiate;
-  return () => {
-    WebAssembly.instantiate = instantiate;
-  };
-}
-
 function mountFiles(module: Pyodide, runtime: Runtime): void {
   const { folder, sources } = runtime;
-  const index: ImageIndex = JSON.parse(Deno.readTextFileSync(`${folder}/site-packages.json`));
   module.FS.mkdirTree(SITE_PACKAGES);
-  mountImage(module, SITE_PACKAGES, index, Deno.openSync(`${folder}/site-packages.bin`));
-  for (const [path, text] of Object.entries(sources)) {
-    const target = `${GUEST_FOLDER}/${path}`;
-    module.FS.mkdirTree(target.slice(0, target.lastIndexOf("/")));
-    module.FS.writeFile(target, text);
-  }
+  mountImage(module, SITE_PACKAGES, () => ({
+    index: JSON.parse(Deno.readTextFileSync(`${folder}/site-packages.json`)),
+    blob: Deno.openSync(`${folder}/site-packages.bin`),
+  }));
+  module.FS.mkdirTree(GUEST_FOLDER);
+  mountImage(module, GUEST_FOLDER, () => imageOfTexts(sources));
 }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -59,3 +61,30 @@ def test_the_digest_tells_contents_and_names_apart(folder: Path) -> None:
     assert len({before, renamed, changed}) == 3
     code_folder.protect(folder)
     assert code_folder.digest(folder) == changed
+
+
+def test_a_database_of_a_killed_process_needs_no_log_afterwards(folder: Path) -> None:
+    path = folder / "database"
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("CREATE TABLE codes (name TEXT PRIMARY KEY, code BLOB)")
+    writer.execute("INSERT INTO codes VALUES ('main', x'00')")
+    writer.commit()
+    killed = {file.name: file.read_bytes() for file in folder.glob("database*")}
+    writer.close()
+    for name, content in killed.items():
+        (folder / name).write_bytes(content)
+    assert (folder / "database-wal").stat().st_size > 0
+
+    code_folder.settle(folder)
+    assert (folder / "database-wal").stat().st_size == 0
+    code_folder.protect(folder)
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as reader:
+        assert reader.execute("SELECT name FROM codes").fetchall() == [("main",)]
+        assert reader.execute("SELECT tbl FROM sqlite_stat1").fetchall() == [("codes",)]
+
+
+def test_a_damaged_database_is_told_of(folder: Path) -> None:
+    (folder / "database").write_bytes(b"SQLite format 3\0" + b"\xff" * 1000)
+    with pytest.raises(OSError, match="database can't be settled"):
+        code_folder.settle(folder)

@@ -1,6 +1,11 @@
 /** Images over one another in one folder, on a file system that only keeps names. */
 
-import { type ImageIndex, mountImages } from "../../pyodide_kernel/js/files.ts";
+import {
+  type ImageIndex,
+  imageOfTexts,
+  mountImage,
+  mountImages,
+} from "../../pyodide_kernel/js/files.ts";
 
 interface Node {
   readonly name: string;
@@ -94,4 +99,43 @@ Deno.test("remove() takes an image away with the folders that only it had", () =
   assertEquals([...module.known.keys()].sort(), ["a", "b.py", "n", "one.py"]);
   folder.add(image("c/d/e.py"), OTHER);
   assertEquals(module.paths().includes("c/d/e.py"), true);
+});
+
+Deno.test("mountImage() opens the image when somebody looks into it, and once", () => {
+  const module = new Emscripten();
+  let opened = 0;
+  mountImage(module, "/lib/guest", () => {
+    opened += 1;
+    return { index: image("a/b.py", "c.py"), blob: ONE };
+  });
+  assertEquals(opened, 0);
+  assertEquals(module.paths(), ["a", "a/b.py", "c.py"]);
+  assertEquals(module.paths(), ["a", "a/b.py", "c.py"]);
+  assertEquals(opened, 1);
+});
+
+Deno.test("mountImage() gives an error of the file system if the image can't be opened", () => {
+  const module = new Emscripten();
+  mountImage(module, "/lib/guest", () => {
+    throw new TypeError("damaged");
+  });
+  let caught: unknown;
+  try {
+    module.paths();
+  } catch (error) {
+    caught = error;
+  }
+  assertEquals(caught instanceof module.FS.ErrnoError, true);
+});
+
+Deno.test("imageOfTexts() holds the texts in UTF-8", () => {
+  const { index, blob } = imageOfTexts({ "a.py": "é1", "b/c.py": "", "d.py": "three" });
+  const read = (path: string): string => {
+    const [offset, size] = index.files[path] ?? [0, 0];
+    const bytes = new Uint8Array(size);
+    blob.seekSync(offset, Deno.SeekMode.Start);
+    assertEquals(blob.readSync(bytes), size);
+    return new TextDecoder().decode(bytes);
+  };
+  assertEquals(["a.py", "b/c.py", "d.py"].map(read), ["é1", "", "three"]);
 });

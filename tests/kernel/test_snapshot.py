@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import psutil
 import pytest
 from real_kernel import TIMEOUT_S, real_kernel
 from web_server import web_server
@@ -22,6 +23,7 @@ from web_server import web_server
 from pyodide_kernel import runtime
 from pyodide_kernel.bridge.boot import deno_bridge, snapshot_store
 from pyodide_kernel.bridge.bridge import Death
+from pyodide_kernel.bridge.confinement import landlock_problem
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.fetch import Fetcher
 from pyodide_kernel.bridge.life import BridgeConfig
@@ -196,6 +198,16 @@ def test_user_code_can_neither_read_nor_write_the_snapshot(warm: Path, start: St
         )
         assert session.run(code) == "NotCapable\n", call
     assert store_in(warm).find().is_intact()
+
+
+@pytest.mark.skipif(bool(landlock_problem()), reason="compiled code is only used with Landlock")
+def test_a_session_uses_the_compiled_code(warm: Path, start: StartSession) -> None:
+    """Deno closes a database that it can't use, and compiles everything again."""
+    session = start(warm)
+    pid = session.bridge.pid()
+    assert pid is not None
+    names = {Path(file.path).name for file in psutil.Process(pid).open_files()}
+    assert {"v8_code_cache_v2", "dep_analysis_cache_v2"} <= names
 
 
 def test_what_deno_stores_by_itself_cannot_be_written(warm: Path, start: StartSession) -> None:
