@@ -15,11 +15,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pyodide_kernel.bridge.boot import deno_bridge
-from pyodide_kernel.bridge.bridge import Bridge
-from pyodide_kernel.bridge.life import BridgeConfig
+from pyodide_kernel.bridge.preparation import prepare_early
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.folders import cache_folder, history_path
 from pyodide_kernel.options import KernelOptions
@@ -28,6 +26,9 @@ from pyodide_kernel.packages.opening import Packages, open_packages
 from pyodide_kernel.policy import Grants, make_policy
 from pyodide_kernel.runtime import Manifest, load_manifest
 from pyodide_kernel.surroundings import look_around
+
+if TYPE_CHECKING:
+    from pyodide_kernel.bridge.bridge import Bridge
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,10 @@ class HeadStart:
         manifest = load_manifest()
         self._packages = open_packages(package_config(values, cache), manifest=manifest)
         policy = replace(make_policy(grants, surroundings), packages=self._packages.view)
+        prepared = prepare_early(policy, cache)
+        # The process runs; asyncio, and all that needs it, is imported beside it.
+        from pyodide_kernel.bridge.life import BridgeConfig
+
         times = {field: values[name] for name, field in _TIMES.items() if name in values}
         self._made_with: Mapping[str, Any] = {
             "policy": policy,
@@ -66,7 +71,11 @@ class HeadStart:
         self._log = _KeptLog()
         self._taken = False
         callbacks: dict[str, Any] = {name: partial(self._relay.call, name) for name in _CALLBACKS}
-        self._bridge = deno_bridge(**self._made_with, **callbacks)
+        try:
+            self._bridge = deno_bridge(**self._made_with, **callbacks, prepared=prepared)
+        except BaseException:
+            prepared.discard()
+            raise
         self._log.begin()
         self._bridge.start()
 
@@ -100,6 +109,13 @@ class HeadStart:
         """End the bridge, whoever has it; may be repeated."""
         self._log.end(tell=False)
         self._bridge.close()
+
+
+def deno_bridge(**made_with: Any) -> Bridge:
+    """As `bridge.boot.deno_bridge`, which is imported when it is needed."""
+    from pyodide_kernel.bridge import boot
+
+    return boot.deno_bridge(**made_with)
 
 
 class _Relay:
@@ -175,9 +191,14 @@ _TEXTS: Final = ("cache_dir", "history_file", "package_url")
 def head_start(options: KernelOptions) -> Iterator[HeadStart | None]:
     """A head start that ends with the block, also by a signal that nobody handles yet."""
     begun: HeadStart | None = None
+    beginning = True
+    came: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
         # No exception: one that comes in a callback of the garbage collector is lost.
+        if beginning:
+            came.append(number)
+            return
         if begun is not None:
             begun.close()
         signal.signal(number, signal.SIG_DFL)
@@ -189,6 +210,9 @@ def head_start(options: KernelOptions) -> Iterator[HeadStart | None]:
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         begun = begin(options)
+        beginning = False
+        if came:
+            end(came[0], None)
         yield begun
     finally:
         if begun is not None:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import snapshot_maker, snapshot_store
+from pyodide_kernel.bridge.boot import snapshot_maker
 from pyodide_kernel.bridge.confinement import landlock_problem
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
+from pyodide_kernel.bridge.preparation import snapshot_store
 from pyodide_kernel.bridge.snapshot_store import NoSnapshotError, Snapshot, SnapshotStore
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.folders import cache_folder

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import boot_content
 from pyodide_kernel.bridge.bridge import Bridge, Death
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.preparation import boot_content
 from pyodide_kernel.bridge.process import launch
 from pyodide_kernel.mounts import Mount
 from pyodide_kernel.policy import Policy

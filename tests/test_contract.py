@@ -18,9 +18,9 @@ from fake_worker import FakeWorker
 from wired import BOOT
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import boot_content
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.preparation import boot_content
 from pyodide_kernel.bridge.process import launch
 from pyodide_kernel.errors import DeadKernelError
 

@@ -60,6 +60,7 @@ def _no_deno(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     made.clear()
     if not request.node.get_closest_marker("deno"):
         monkeypatch.setattr(module, "deno_bridge", Recorder)
+        monkeypatch.setattr(module, "prepare_early", lambda policy, cache: None)
 
 
 def options(tmp_path: Path, **values: Any) -> KernelOptions:
@@ -78,7 +79,8 @@ def started(tmp_path: Path) -> HeadStart:
 
 def wanted(**others: Any) -> dict[str, Any]:
     """What a kernel asks for that would make the same bridge, except `others`."""
-    own = {name: value for name, value in made[0].made_with.items() if name not in CALLBACKS}
+    internal = (*CALLBACKS, "prepared")
+    own = {name: value for name, value in made[0].made_with.items() if name not in internal}
     return {**own, **{name: (lambda _: None) for name in CALLBACKS}, **others}
 
 
@@ -106,8 +108,8 @@ def test_packages_are_opened_once(tmp_path: Path) -> None:
     assert started.open_packages(other, manifest=load_manifest()) is not opened
 
 
-def test_it_imports_nothing_that_only_downloads_need() -> None:
-    unwanted = "{'httpx', 'configparser', 'pyodide_kernel.packages.downloads'}"
+def test_it_imports_nothing_that_can_wait() -> None:
+    unwanted = "{'httpx', 'configparser', 'asyncio', 'pyodide_kernel.packages.downloads'}"
     code = f"import sys, pyodide_kernel.head_start; print({unwanted} & {{*sys.modules}})"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "set()\n"

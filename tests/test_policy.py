@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fake_disk import DISK, FakeDisk, surroundings
 
-from pyodide_kernel.bridge.boot import boot_content
 from pyodide_kernel.bridge.confinement import confinement
 from pyodide_kernel.bridge.deno import DenoCommand, command, worker_permissions
+from pyodide_kernel.bridge.preparation import boot_content
 from pyodide_kernel.errors import ConfigurationError
 from pyodide_kernel.limits import Limits
 from pyodide_kernel.mounts import Mount

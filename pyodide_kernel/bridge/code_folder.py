@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +39,8 @@ def settle(folder: Path) -> None:
     Its process was killed, so that everything is in their logs, all of which each session would
     read; and it optimizes a database without statistics when it opens it, or does not use it.
     """
+    import sqlite3  # not needed at a start
+
     for path in _files(folder):
         with path.open("rb") as file:
             if file.read(len(_SQLITE)) != _SQLITE:

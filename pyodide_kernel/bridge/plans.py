@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -15,7 +15,8 @@ from pyodide_kernel.bridge import code_folder
 from pyodide_kernel.bridge.deno import DenoCommand
 from pyodide_kernel.bridge.life import Launch
 from pyodide_kernel.bridge.messages import Message
-from pyodide_kernel.bridge.process import launch
+from pyodide_kernel.bridge.preparation import Preparation, prepare
+from pyodide_kernel.bridge.process import connect, launch
 from pyodide_kernel.bridge.snapshot_store import NoSnapshotError, Snapshot, SnapshotStore
 from pyodide_kernel.errors import PyodideKernelError
 
@@ -77,40 +78,38 @@ class SnapshotPlans:
     def __init__(
         self,
         command: DenoCommand,
-        boot: Callable[[DenoCommand], Mapping[str, Any]],
         store: SnapshotStore,
         make: Callable[[Path | None], Awaitable[bytes]],
         *,
         has_landlock: bool,
+        first: Preparation | None = None,
     ) -> None:
+        """`first` is how the first interpreter starts, maybe in a process that runs already."""
         self._command = command
-        self._boot = boot
         self._store = store
         self._make = make
         self._has_landlock = has_landlock
+        self._first = first
         self._offered: Snapshot | None = None
         self._wanted = False
 
     def next(self) -> Plan:
         """Restore what the store has, or boot; a reason not to restore is logged."""
-        try:
-            self._offered = snapshot = self._store.find()
-        except NoSnapshotError as error:
-            log.warning(_SLOWER, error)
-            self._offered = None
+        prepared, self._first = self._first, None
+        if prepared is None:
+            prepared = prepare(self._command, self._store, has_landlock=self._has_landlock)
+        self._offered = snapshot = prepared.snapshot
+        start = partial(launch, prepared.command)
+        if prepared.spawned is not None:
+            start = partial(connect, prepared.spawned)
+        boot = prepared.boot_content()
+        if snapshot is None:
+            log.warning(_SLOWER, prepared.problem)
             self._wanted = self._store.writable()
-            return Plan(launch=partial(launch, self._command), boot=self._boot(self._command))
-        code = snapshot.code if self._has_landlock else None
-        command = replace(self._command, snapshot=snapshot.path, code=code)
+            return Plan(launch=start, boot=boot)
         loop = asyncio.get_running_loop()
-        return Plan(
-            launch=partial(launch, command),
-            boot={
-                **self._boot(command),
-                "snapshot": {"use": "restore", "path": str(snapshot.path)},
-            },
-            verdict=loop.run_in_executor(None, snapshot.is_intact),
-        )
+        verdict = loop.run_in_executor(None, snapshot.is_intact)
+        return Plan(launch=start, boot=boot, verdict=verdict)
 
     def note_ready(self, message: Message) -> None:
         """Learn whether the snapshot could be used; if not, it is not used again."""

@@ -1,26 +1,21 @@
-"""One Deno process and its pipe: started, confined, connected, ended."""
+"""One Deno process and its pipe: connected, watched, ended."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import struct
-import sys
-import tempfile
+import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import IO, Final, Protocol
 
-from pyodide_kernel.bridge.confinement import confinement
-from pyodide_kernel.bridge.deno import DenoCommand, command, environment
+from pyodide_kernel.bridge.deno import DenoCommand
+from pyodide_kernel.bridge.spawn import Spawned, spawn
 from pyodide_kernel.errors import WorkerStartError
-from pyodide_kernel.limits import resource_limits
 
-_CONFINE: Final = Path(__file__).with_name("confine.py")
 _TAIL_BYTES: Final = 4096
 _FATAL: Final = "Fatal "
 _READ_BYTES: Final = 256 * 1024
@@ -57,20 +52,37 @@ DataCallback = Callable[[bytes], None]
 
 
 class DenoProcess:
-    """One Deno process and the socket to it. Made by `launch`."""
+    """One Deno process and the socket to it. Made by `launch` and `connect`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, report: BinaryIO) -> None:
+    def __init__(self, spawned: Spawned) -> None:
+        process = spawned.process
         self._process = process
-        self._report = report
+        self._report = spawned.report
         self.layers: Mapping[str, str] = {}
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
         self._tail = bytearray()
+        self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        threading.Thread(target=self._watch_exit, name="deno-exit", daemon=True).start()
         self._drains = [
             asyncio.ensure_future(self._drain(stream))
             for stream in (process.stdout, process.stderr)
             if stream is not None
         ]
+
+    def _watch_exit(self) -> None:
+        """For a thread of its own: tell the loop of the end of the process."""
+        loop = self._exit.get_loop()
+        code = self._process.wait()
+        with contextlib.suppress(RuntimeError):  # nobody waits for it any more
+            loop.call_soon_threadsafe(self._note_exit, code)
+
+    def _note_exit(self, code: int) -> None:
+        if not self._exit.done():
+            self._exit.set_result(code)
+
+    async def _exited(self) -> int:
+        return await asyncio.shield(self._exit)
 
     @property
     def pid(self) -> int | None:
@@ -84,8 +96,7 @@ class DenoProcess:
 
     def kill(self) -> None:
         """SIGKILL to the process, and the end of the pipe."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         if self._transport is not None:
             self._transport.abort()
 
@@ -94,14 +105,14 @@ class DenoProcess:
         await self._closed.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EXIT_TIMEOUT_S):
-                await self._process.wait()
+                await self._exited()
         return await self.end()
 
     async def end(self) -> str:
         """Kill the process and wait until nothing of it is left. How it ended."""
         self._report.close()
         self.kill()
-        code = await self._process.wait()
+        code = await self._exited()
         await asyncio.gather(*self._drains, return_exceptions=True)
         return self._describe(code)
 
@@ -113,15 +124,22 @@ class DenoProcess:
         said = last_words(self._tail.decode("utf-8", "replace"))
         return f"{reason} (it said: {said})" if said else reason
 
-    async def _drain(self, stream: asyncio.StreamReader) -> None:
-        while data := await stream.read(65536):
-            self._tail += data
-            del self._tail[:-_TAIL_BYTES]
+    async def _drain(self, stream: IO[bytes]) -> None:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), stream
+        )
+        try:
+            while data := await reader.read(65536):
+                self._tail += data
+                del self._tail[:-_TAIL_BYTES]
+        finally:
+            transport.close()
 
     async def connect(self, listener: socket.socket, on_data: DataCallback) -> None:
         """Accept the one connection of this process. Raises WorkerStartError if it never comes."""
         loop = asyncio.get_running_loop()
-        exited = asyncio.ensure_future(self._process.wait())
+        exited = asyncio.ensure_future(self._exited())
         accepting = asyncio.ensure_future(self._accept(listener))
         try:
             await asyncio.wait(
@@ -222,75 +240,20 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 async def launch(config: DenoCommand, on_data: DataCallback) -> DenoProcess:
-    """Start Deno, confined, and connect it. Raises WorkerStartError if it does not come up.
+    """Start Deno, confined, and connect it. Raises WorkerStartError if it does not come up."""
+    return await connect(spawn(config), on_data)
 
-    The process dies with the thread that this runs in (Linux). The socket lies in a folder of its
-    own that only this user may enter, and both are gone when this returns.
+
+async def connect(spawned: Spawned, on_data: DataCallback) -> DenoProcess:
+    """Wait until a process has connected. Raises WorkerStartError if it does not.
+
+    Its socket is gone when this returns.
     """
-    with contextlib.ExitStack() as resources:
-        listener, path = _listen(resources)
-        process = await _spawn(config, path)
+    with spawned.socket:
+        process = DenoProcess(spawned)
         try:
-            await process.connect(listener, on_data)
+            await process.connect(spawned.listener, on_data)
         except BaseException:
             await process.end()
             raise
     return process
-
-
-def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
-    """A listening socket and its path, both gone when `resources` is closed."""
-    folder = None
-    try:
-        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="pyodide-"))
-        listener = resources.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        path = Path(folder) / "pipe"
-        listener.bind(str(path))
-        listener.listen(1)
-    except OSError as error:
-        where = f" in {folder}" if folder else ""
-        raise WorkerStartError(
-            f"the sandbox did not start: no socket could be made{where} ({error}); "
-            "set TMPDIR to another folder, with a short path"
-        ) from error
-    listener.setblocking(False)
-    return listener, path
-
-
-async def _spawn(config: DenoCommand, socket_path: Path) -> DenoProcess:
-    reading_end, report_end = os.pipe()
-    report = os.fdopen(reading_end, "rb")
-    code = (config.code,) if config.code else ()
-    confined = confinement(
-        deno=config.deno,
-        read=(config.main.parent, *config.read, *code),
-        write=(socket_path, *(code if config.makes_code else ())),
-        parent_pid=os.getpid(),
-        report_fd=report_end,
-        mounts=[(mount.host, mount.writable) for mount in config.policy.mounts],
-        limits=resource_limits(config.policy.limits, cpus=os.cpu_count() or 1),
-        nice=config.nice,
-        needs_landlock=bool(config.policy.needs_landlock or code),
-    )
-    launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *launcher,
-            *command(config, socket_path),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd="/",
-            env=dict(environment(config.code)),
-            start_new_session=True,
-            pass_fds=(report_end,),
-        )
-    except OSError as error:
-        report.close()
-        raise WorkerStartError(f"the sandbox did not start: {error}") from error
-    except BaseException:
-        report.close()
-        raise
-    finally:
-        os.close(report_end)
-    return DenoProcess(process, report)

@@ -15,10 +15,11 @@ from fake_deno import Gate
 from wired import EXECUTE
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import ENVIRONMENT, boot_content, deno_bridge, guest_sources
+from pyodide_kernel.bridge.boot import deno_bridge
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno, worker_permissions
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.preparation import ENVIRONMENT, boot_content, guest_sources
 from pyodide_kernel.bridge.process import DataCallback, DenoProcess, launch
 from pyodide_kernel.bridge.protocol import Protocol, Role
 from pyodide_kernel.errors import DenoNotFoundError, RuntimeDamagedError

@@ -29,9 +29,7 @@ class Place:
         self.made = 0
         self._fails = fails
         command = DenoCommand(deno=Path("deno"), runtime=Path("runtime"))
-        self.plans = SnapshotPlans(
-            command, lambda _: {"guest": {}}, self.store, self._make, has_landlock=has_landlock
-        )
+        self.plans = SnapshotPlans(command, self.store, self._make, has_landlock=has_landlock)
 
     async def _make(self, code: Path | None) -> bytes:
         self.made += 1

@@ -13,10 +13,10 @@ from bridge.conftest import StartBridge
 from bridge.real_deno import Received, end, run
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge import process as process_module
-from pyodide_kernel.bridge.boot import boot_content
+from pyodide_kernel.bridge import spawn as spawn_module
 from pyodide_kernel.bridge.confinement import confinement, landlock_problem
 from pyodide_kernel.bridge.deno import DenoCommand, command, find_deno
+from pyodide_kernel.bridge.preparation import boot_content
 from pyodide_kernel.bridge.process import launch
 from pyodide_kernel.errors import WorkerStartError
 from pyodide_kernel.mounts import Mount
@@ -50,7 +50,7 @@ def change_confinement(monkeypatch: pytest.MonkeyPatch, **changes: object) -> No
     def changed(**arguments: Any) -> Mapping[str, Any]:
         return {**confinement(**arguments), **changes}
 
-    monkeypatch.setattr(process_module, "confinement", changed)
+    monkeypatch.setattr(spawn_module, "confinement", changed)
 
 
 async def fails(config: DenoCommand, reason: str) -> None:
@@ -80,7 +80,7 @@ def test_no_code_is_run_if_deno_lets_everything_be_read(
         arguments = command(config, socket_path)
         return ["--allow-read" if "--allow-read=" in part else part for part in arguments]
 
-    monkeypatch.setattr(process_module, "command", open_command)
+    monkeypatch.setattr(spawn_module, "command", open_command)
     change_confinement(monkeypatch, read=["/"])
     started = DenoCommand(deno=find_deno(), runtime=runtime.runtime_dir())
     boot = boot_content(started)

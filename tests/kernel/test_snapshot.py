@@ -21,13 +21,14 @@ from real_kernel import TIMEOUT_S, real_kernel
 from web_server import web_server
 
 from pyodide_kernel import runtime
-from pyodide_kernel.bridge.boot import deno_bridge, snapshot_store
+from pyodide_kernel.bridge.boot import deno_bridge
 from pyodide_kernel.bridge.bridge import Death
 from pyodide_kernel.bridge.confinement import landlock_problem
 from pyodide_kernel.bridge.deno import DenoCommand, find_deno
 from pyodide_kernel.bridge.fetch import Fetcher
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import FETCH_TYPES, Message
+from pyodide_kernel.bridge.preparation import snapshot_store
 from pyodide_kernel.bridge.snapshot_store import SnapshotStore
 from pyodide_kernel.limits import LEAST_MEMORY, Limits
 from pyodide_kernel.network import Network, Place
