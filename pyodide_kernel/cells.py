@@ -10,7 +10,7 @@ from typing import Any
 
 from pyodide_kernel import content
 from pyodide_kernel.bridge.bridge import Bridge
-from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.messages import CLIENT_HEADER, Message
 from pyodide_kernel.content import ExecuteRequest
 from pyodide_kernel.deaths import Deaths
 from pyodide_kernel.errors import DeadKernelError, PyodideKernelError, StartInterruptedError
@@ -94,7 +94,7 @@ class Cells:
             "execute_request",
             request.for_guest(),
             id=cell.id,
-            metadata=metadata,
+            metadata={**metadata, CLIENT_HEADER: cell.header},
             time_limit_s=self._time_limit_s,
         )
         future.add_done_callback(self._prompt.follow)

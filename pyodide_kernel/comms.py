@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyodide_kernel.bridge.bridge import Bridge
+from pyodide_kernel.bridge.messages import CLIENT_HEADER
 from pyodide_kernel.errors import PyodideKernelError
 from pyodide_kernel.parents import Parent
 from pyodide_kernel.shell_queue import Received
@@ -36,7 +37,7 @@ class Comms:
                 message["header"]["msg_type"],
                 message["content"],
                 id=parent.id,
-                metadata=message["metadata"],
+                metadata={**message["metadata"], CLIENT_HEADER: parent.header},
                 buffers=message["buffers"],
             )
         except (PyodideKernelError, ValueError, TypeError) as error:

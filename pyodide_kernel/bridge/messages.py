@@ -32,6 +32,9 @@ MAX_MESSAGE_BYTES: Final = 256 * 1024 * 1024
 
 MAX_ID_LENGTH: Final = 128
 
+CLIENT_HEADER: Final = "pyodide_kernel.client_header"
+"""Key in the metadata of a request or comm message: the header of the client's message."""
+
 FRAME_COST_BYTES: Final = 512
 """Fixed cost of one frame in flow control, so that a million empty frames are not free."""
 

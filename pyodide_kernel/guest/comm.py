@@ -80,7 +80,11 @@ class Comms:
         unknown and logs a message for an unknown comm; the log ends up on stderr.
         """
         msg = {
-            "header": {"msg_type": message.msg_type, "msg_id": message.id},
+            "header": {
+                "msg_id": message.id,
+                **self._outlet.parent.current_header(),
+                "msg_type": message.msg_type,
+            },
             "msg_type": message.msg_type,
             "msg_id": message.id,
             "parent_header": {},

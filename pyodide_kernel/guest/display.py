@@ -60,7 +60,7 @@ class Outlet:
         return {
             "header": {"msg_type": msg_type},
             "msg_type": msg_type,
-            "parent_header": {"msg_id": self.parent.current_id()},
+            "parent_header": dict(self.parent.current_header()),
             "metadata": {},
             "content": content,
         }

@@ -48,12 +48,12 @@ class KernelObject:
         self._parent = parent
 
     def get_parent(self, _channel: str | None = None) -> dict[str, Any]:
-        """The request that the running code belongs to, as far as the guest knows it."""
-        message_id = self._parent.current_id()
-        if not message_id:
+        """The client's message that the running code belongs to, without its content."""
+        header = dict(self._parent.current_header())
+        if not header:
             return {}
-        header = {"msg_id": message_id, "msg_type": "execute_request"}
-        return {"header": header, "msg_id": message_id, "parent_header": {}, "metadata": {}}
+        names = {name: header.get(name, "") for name in ("msg_id", "msg_type")}
+        return {"header": header, **names, "parent_header": {}, "metadata": {}}
 
     @property
     def _parent_header(self) -> Mapping[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.utils.tokenutil import token_at_cursor
 
-from pyodide_kernel.bridge.messages import COMM_TYPES, MESSAGE_TYPES, Message
+from pyodide_kernel.bridge.messages import CLIENT_HEADER, COMM_TYPES, MESSAGE_TYPES, Message
 from pyodide_kernel.guest import errors
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.host import Host
@@ -50,7 +51,10 @@ class Dispatcher:
         """
         self._depth += 1
         try:
-            with self._parent.request(message.id, nested=self._depth > 1):
+            metadata = dict(message.metadata)
+            header = metadata.pop(CLIENT_HEADER, {})
+            message = replace(message, metadata=metadata)
+            with self._parent.request(message.id, nested=self._depth > 1, header=header):
                 if message.msg_type in COMM_TYPES:
                     self._receive(message)
                 else:

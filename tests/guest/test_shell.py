@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from guest.guest import Guest
 
+from pyodide_kernel.bridge.messages import CLIENT_HEADER
+
 DIVIDE = """\
 def divide(a, b):
     return a / b
@@ -406,9 +408,23 @@ def test_kernel_object_knows_the_message_of_the_cell(guest: Guest) -> None:
             "store_history": True,
             "allow_stdin": False,
         },
+        metadata={CLIENT_HEADER: {"msg_id": "of the front end", "msg_type": "execute_request"}},
     )
-    parent = messages[0].parent_id
-    assert messages[0].content["data"]["text/plain"] == repr((parent, parent))
+    expected = ("of the front end", "of the front end")
+    assert messages[0].content["data"]["text/plain"] == repr(expected)
+
+
+def test_metadata_of_a_cell_is_that_of_the_client_alone(guest: Guest) -> None:
+    guest.run(
+        "seen = []\n"
+        "def keep(info): seen.append(info.cell_meta)\n"
+        "get_ipython().events.register('pre_run_cell', keep)"
+    )
+    header = {"msg_id": "m", "msg_type": "execute_request"}
+    code = {"code": "seen", "silent": False, "store_history": True, "allow_stdin": False}
+    messages = guest.send("execute_request", code, metadata={"k": 1, CLIENT_HEADER: header})
+    guest.run("get_ipython().events.unregister('pre_run_cell', keep)")
+    assert messages[0].content["data"]["text/plain"] == "[{'k': 1}]"
 
 
 def test_environment_says_what_can_be_shown_unless_it_is_set(
