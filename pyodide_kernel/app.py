@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import zmq
 from ipykernel.control import ControlThread
-from ipykernel.iostream import IOPubThread
 from ipykernel.kernelapp import IPKernelApp
 from jupyter_client.session import Session
 from jupyter_core.paths import jupyter_config_path
@@ -31,7 +30,7 @@ from pyodide_kernel.connection import check_connection_file
 from pyodide_kernel.errors import ConfigurationError, PyodideKernelError
 from pyodide_kernel.kernel import PyodideKernel
 from pyodide_kernel.options import Assignment, KernelOptions
-from pyodide_kernel.publisher import end_tasks
+from pyodide_kernel.publisher import WelcomingThread, end_tasks
 from pyodide_kernel.session import KernelSession
 
 END_SIGNALS: Final = ("SIGTERM", "SIGHUP")
@@ -172,10 +171,11 @@ class PyodideKernelApp(IPKernelApp):
         self.iopub_socket = context.socket(zmq.XPUB)
         self.iopub_socket.linger = 1000
         self.iopub_socket.sndhwm = 0
+        self.iopub_socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self._apply_curve_server_options(self.iopub_socket)
         self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
         self.configure_tornado_logger()
-        self.iopub_thread = IOPubThread(self.iopub_socket, session=self.session)
+        self.iopub_thread = WelcomingThread(self.iopub_socket, session=self.session)
         self.iopub_thread.start()
         self.iopub_socket = self.iopub_thread.background_socket
 

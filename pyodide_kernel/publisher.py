@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+import zmq
 from ipykernel.iostream import IOPubThread
 from jupyter_client.session import Session
 
@@ -158,6 +159,24 @@ class Publisher:
         with self._moved:
             self._waiting_bytes -= marked
             self._moved.notify_all()
+
+
+class WelcomingThread(IOPubThread):
+    """Says `iopub_welcome` to a client before it gets anything else (JEP 65).
+
+    Its socket has XPUB_MANUAL set: a subscription takes effect when it is handled here, between two
+    messages, and not whenever ZeroMQ has got it.
+    """
+
+    def _handle_subscription(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            kind, topic = frame[:1], frame[1:]
+            if kind in _SUBSCRIPTIONS:
+                self.socket.setsockopt(_SUBSCRIPTIONS[kind], topic)
+        super()._handle_subscription(frames)
+
+
+_SUBSCRIPTIONS: Final = {b"\1": zmq.SUBSCRIBE, b"\0": zmq.UNSUBSCRIBE}
 
 
 def end_tasks(thread: IOPubThread) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import zmq
 from kernel_process import FAKE_KERNEL, TIMEOUT_S, kernel_process
 from traitlets.config import Config
 
@@ -177,3 +178,26 @@ def test_a_signal_that_another_thread_receives_ends_an_idle_kernel(number: signa
         thread = _threads_that_take(number, kernel.pid)[0]
         assert ctypes.CDLL(None).tgkill(kernel.pid, thread, number) == 0
         assert kernel.wait() == -number
+
+
+def test_a_client_that_comes_in_the_middle_is_welcomed_first() -> None:
+    """JEP 65; the messages of a cell are under way while the clients subscribe."""
+    with kernel_process() as kernel, zmq.Context() as context:
+        url = kernel.client._make_url("iopub")
+        cell = kernel.execute(
+            "import asyncio\nfor n in range(3000):\n    print(n)\n    await asyncio.sleep(0)"
+        )
+        clients = []
+        for _ in range(30):
+            client = context.socket(zmq.SUB)
+            client.setsockopt(zmq.LINGER, 0)
+            client.setsockopt(zmq.SUBSCRIBE, b"")
+            client.connect(url)
+            clients.append(client)
+        firsts = []
+        for client in clients:
+            parts = client.recv_multipart()
+            firsts.append(json.loads(parts[parts.index(b"<IDS|MSG>") + 2])["msg_type"])
+            client.close()
+        kernel.outcome(cell)
+    assert firsts == ["iopub_welcome"] * 30
