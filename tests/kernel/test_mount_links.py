@@ -227,29 +227,12 @@ def test_a_link_of_the_guest_leads_into_a_mount(world: World) -> None:
 # ---- nothing that user code does to the file system is fatal ----
 
 
-def test_the_file_systems_of_emscripten_refuse_without_dying(world: World) -> None:
-    (world.ro / "a.txt").write_text("ro")
-    (world.ro / "folder").mkdir(exist_ok=True)
-    world.run(f"import pyodide_js\npyodide_js.mountNodeFS('/node', {str(world.ro)!r})")
-    changes = (
-        "open('/node/a.txt', 'w')",
-        "open('/node/new', 'w')",
-        "os.mkdir('/node/new')",
-        "os.unlink('/node/a.txt')",
-        "os.rename('/node/a.txt', '/node/b.txt')",
-        "os.symlink('a.txt', '/node/link')",
-        "os.truncate('/node/a.txt', 0)",
-        "os.statvfs('/node')",
-    )
-    assert [text for text in world.outcomes(*changes) if "Error E" not in text] == []
-    assert (world.ro / "a.txt").read_text() == "ro"
-
-
-def test_no_other_folder_can_be_mounted(world: World) -> None:
-    for folder in ("/", "/etc", str(world.outside)):
-        code = f"pyodide_js.mountNodeFS('/other' + str(hash({folder!r})), {folder!r})"
-        with pytest.raises(AssertionError, match="does not exist"):
-            world.run(f"import pyodide_js\n{code}")
+def test_pyodide_mounts_no_folder_of_the_host(world: World) -> None:
+    """Its own way to do that goes round ours, and an error of Deno in it would be fatal."""
+    for folder in ("/", "/etc", str(world.outside), str(world.ro)):
+        with pytest.raises(AssertionError, match="only works in Node"):
+            world.run(f"import pyodide_js\npyodide_js.mountNodeFS('/node', {folder!r})")
+    assert world.run("print(40 + 2)") == "42\n"
 
 
 def test_a_broken_deno_namespace_is_an_error_of_each_call(world: World) -> None:

@@ -129,7 +129,8 @@ run_js('''(() => { const held = []; try {
         cell = kernel.run(code)
         # What V8 itself needs at that moment may not be there any more.
         assert cell.result == "'RangeError'" or "out of memory" in cell.evalue
-        assert resident(kernel) < idle + 450 * SOME_MB
+        # Beside the limit there is what was reserved before and is used now, such as stacks.
+        assert resident(kernel) < idle + 550 * SOME_MB
         assert kernel.run("40 + 2").result == "42"
 
 
