@@ -38,6 +38,16 @@ const REPLACED: Readonly<Record<string, string>> = {
   "turndown": "bash_left_out.js",
 };
 
+/** Changes of the entry: what is there once, and what takes its place. */
+const PATCHES: readonly (readonly [string, string])[] = [
+  // Elsewhere an error of a file fails the command; when `>file` was opened it ended the script.
+  [
+    'catch(a){if(!s)throw a;return{error:Q("",`bash: ${t}: cannot open redirect target',
+    'catch(a){if(!s&&a.name!=="FileError")throw a;' +
+    'return{error:Q("",`bash: ${t}: cannot open redirect target',
+  ],
+];
+
 const packages = new Set<string>();
 
 /** The folder of a package, of the version that this build's lock names. */
@@ -64,6 +74,15 @@ function resolve(path: string, importer: string): { path: string } {
   return { path: `${packageFolder(path)}/${file}` };
 }
 
+function contentsOf(path: string): string {
+  const text = Deno.readTextFileSync(path);
+  if (path !== entry) return text;
+  return PATCHES.reduce((patched, [former, changed]) => {
+    if (patched.split(former).length !== 2) throw new Error(`There is not one ${former}`);
+    return patched.replace(former, () => changed);
+  }, text);
+}
+
 const esbuild = await import(`file://${modules}/esbuild-wasm/esm/browser.js`);
 const wasm = Deno.readFileSync(`${modules}/esbuild-wasm/esbuild.wasm`);
 await esbuild.initialize({ wasmModule: await WebAssembly.compile(wasm), worker: false });
@@ -82,10 +101,7 @@ const result = await esbuild.build({
     name: "files",
     setup(build: PluginBuild): void {
       build.onResolve({ filter: /./ }, (args) => resolve(args.path, args.importer));
-      build.onLoad({ filter: /./ }, (args) => ({
-        contents: Deno.readTextFileSync(args.path),
-        loader: "js",
-      }));
+      build.onLoad({ filter: /./ }, (args) => ({ contents: contentsOf(args.path), loader: "js" }));
     },
   }],
 });

@@ -6,7 +6,7 @@
  * network, no other environment than Python's, and no files but the guest's.
  */
 
-import { ErrorTexts } from "./bash_errors.ts";
+import { ErrorTexts, FileError } from "./bash_errors.ts";
 import { BashFiles, fromLatin1, latin1, type Sink } from "./bash_files.ts";
 import { DIRECT, type Script, showOutputs, STDERR, STDOUT } from "./bash_outputs.ts";
 import type { FileSystem } from "./emscripten.ts";
@@ -138,7 +138,7 @@ export class Bash {
     stop: StopSignal,
   ): Promise<Outcome> {
     const options = { rawScript: true, signal: stop.signal, stdin };
-    const { stdout, stderr, exitCode } = await bash.exec(script, options);
+    const { stdout, stderr, exitCode } = await bash.exec(script, options).catch(asResult);
     outputs.end();
     const interrupted = stop.signal.aborted;
     if (stdout !== "") outputs.write("stdout", stdout);
@@ -171,6 +171,12 @@ export class Bash {
       });
     });
   }
+}
+
+/** A file that could not be written although it could be opened ends the script. */
+function asResult(error: unknown): Result {
+  if (!(error instanceof FileError)) throw error;
+  return { stdout: "", stderr: `bash: ${error.message}\n`, exitCode: 1 };
 }
 
 /** Shows the outputs of the script itself; scripts that it runs are for its commands. */

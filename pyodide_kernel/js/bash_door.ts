@@ -21,9 +21,7 @@ export class BashDoor {
   }
 
   async #load(interrupts: Interrupts): Promise<Bash> {
-    // Not literal, or Deno would read the module when the kernel starts.
-    const program = new URL("./bash.ts", import.meta.url).href;
-    const module: typeof import("./bash.ts") = await import(program);
+    const module = await import("./bash.ts");
     const library: Library = await import(`file://${this.#folder}/bash/just-bash.mjs`);
     return new module.Bash(library, this.#fs, interrupts);
   }
