@@ -31,6 +31,9 @@ INTERRUPTED: Final = 130
 _STANDARD: Final = (f"{Path(os.__file__).parent}{os.sep}", f"{os.sep}lib{os.sep}")
 """Where modules are that stay when a program has ended."""
 
+_FORCES_COLOURS: Final = ("FORCE_COLOR", "CLICOLOR_FORCE")
+"""Variables of the kernel that hold for the cell, not for a pipe or a file."""
+
 _NO_EFFECT: Final = frozenset("bBdEiIOPqRsSuvx")
 """Options of Python that make no difference here."""
 
@@ -209,6 +212,10 @@ class Capture(io.TextIOWrapper):
         self._kept = io.BytesIO()
         super().__init__(self._kept, "utf-8", "surrogateescape", newline="", write_through=True)
 
+    def close(self) -> None:
+        """Flush; a program may close its stdout."""
+        self.flush()
+
     def bytes(self) -> bytes:
         """What was written."""
         self.flush()
@@ -269,7 +276,8 @@ def _process(call: Call, stdout: TextIO, stderr: TextIO) -> Iterator[None]:
     sys.stdout, sys.stderr = stdout, stderr
     if call.stdin:
         builtins.input = _read_line
-    _set_environment(call.env)
+    forced = _FORCES_COLOURS if isinstance(stdout, Capture) else ()
+    _set_environment({name: value for name, value in call.env.items() if name not in forced})
     os.chdir(call.cwd)
     try:
         yield

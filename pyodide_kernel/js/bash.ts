@@ -7,8 +7,9 @@
  */
 
 import { ErrorTexts, FileError } from "./bash_errors.ts";
+import { type Execute, ownCommands } from "./bash_commands.ts";
 import { BashFiles, fromLatin1, latin1, type Sink } from "./bash_files.ts";
-import { DIRECT, type Script, showOutputs, STDERR, STDOUT } from "./bash_outputs.ts";
+import { correctLoops, DIRECT, type Script, showOutputs, STDERR, STDOUT } from "./bash_outputs.ts";
 import type { FileSystem } from "./emscripten.ts";
 
 /** What is used of the interpreter; the bundle has no types. */
@@ -31,15 +32,6 @@ interface Result {
   readonly stderr: string;
   readonly exitCode: number;
 }
-
-/** What a command is given: `stdin` has a character for each byte. */
-interface CommandContext {
-  readonly cwd: string;
-  readonly stdin: string;
-  readonly exportedEnv?: Readonly<Record<string, string>>;
-}
-
-type Execute = (args: string[], context: CommandContext) => Promise<unknown>;
 
 /** How the interpreter learns of an interrupt; a part of `Doors`. */
 export interface Interrupts {
@@ -114,12 +106,18 @@ export class Bash {
     const errors = new ErrorTexts();
     const outputs = new Outputs(write, errors);
     const stop = new StopSignal(this.#interrupts);
+    const files = new BashFiles(this.#fs, errors, outputs.sinks);
     const bash = new this.#library.Bash({
-      fs: new BashFiles(this.#fs, errors, outputs.sinks),
+      fs: files,
       cwd: place.cwd,
       env: place.env,
       commands: this.#bundled,
-      customCommands: this.#programs(program, stop),
+      customCommands: [
+        ...this.#programs(program, stop),
+        ...Object.entries(ownCommands(files)).map(([name, execute]) =>
+          this.#library.defineCommand(name, execute)
+        ),
+      ],
       defenseInDepth: false,
       executionLimits: limits(),
     });
@@ -185,6 +183,7 @@ function showFirst(bash: Interpreter, source: string): void {
   bash.registerTransformPlugin({
     name: "outputs",
     transform: ({ ast }) => {
+      correctLoops(ast);
       if (first) showOutputs(ast, source, STREAMING);
       first = false;
       return { ast };
@@ -249,26 +248,25 @@ class StopSignal {
   readonly signal: AbortSignal;
   readonly #controller = new AbortController();
   readonly #interrupts: Interrupts;
-  #aborted = false;
 
   constructor(interrupts: Interrupts) {
     this.#interrupts = interrupts;
     this.signal = this.#controller.signal;
-    Object.defineProperty(this.signal, "aborted", { get: () => this.#look() });
+    const aborted = { get: (): boolean => this.#look(), configurable: true };
+    Object.defineProperty(this.signal, "aborted", aborted);
   }
 
   abort(): void {
-    if (this.#aborted) return;
-    this.#aborted = true;
+    // From now on the signal knows itself; its listeners are called only if it was not aborted.
+    Reflect.deleteProperty(this.signal, "aborted");
     this.#controller.abort();
   }
 
   #look(): boolean {
-    if (!this.#aborted && this.#interrupts.interruptWaits()) {
-      this.#interrupts.takeInterrupt();
-      this.abort();
-    }
-    return this.#aborted;
+    if (!this.#interrupts.interruptWaits()) return false;
+    this.#interrupts.takeInterrupt();
+    this.abort();
+    return true;
   }
 }
 

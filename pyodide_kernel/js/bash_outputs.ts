@@ -1,5 +1,5 @@
 /**
- * Has a script's output shown while it runs.
+ * Changes of a script's syntax tree, above all to have its output shown while it runs.
  *
  * The interpreter gives all output at the end. So in each command whose output nobody takes, which is
  * neither in a pipe nor redirected nor in a function, stdout and stderr are redirected to two paths
@@ -151,3 +151,19 @@ function redirection(fd: number, path: string): Redirection {
 function word(value: string): Word {
   return { type: "Word", parts: [{ type: "Literal", value }] };
 }
+
+/** `for x; do` is `for x in "$@"; do`, which the interpreter splits at spaces. Changes the tree. */
+export function correctLoops(node: unknown): void {
+  if (typeof node !== "object" || node === null) return;
+  const { type, words } = node as { type?: unknown; words?: unknown };
+  if (type === "For" && words === null) Object.assign(node, { words: [ARGUMENTS] });
+  for (const child of Object.values(node)) correctLoops(child);
+}
+
+const ARGUMENTS = {
+  type: "Word",
+  parts: [{
+    type: "DoubleQuoted",
+    parts: [{ type: "ParameterExpansion", parameter: "@", operation: null }],
+  }],
+};
