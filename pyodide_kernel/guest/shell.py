@@ -149,9 +149,11 @@ class GuestShell(InteractiveShell):
     def init_alias(self) -> None:
         """IPython's aliases, with options of `ls` that there are."""
         super().init_alias()
-        assert self.alias_manager is not None
-        for name, command in _ALIASES.items():
-            self.alias_manager.define_alias(name, command)
+        manager = self.alias_manager
+        assert manager is not None
+        manager.clear_aliases()
+        manager.default_aliases = [*_ALIASES.items()]
+        manager.init_aliases()
 
     # --- running cells ----------------------------------------------------------------------------
 
