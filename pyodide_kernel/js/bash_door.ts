@@ -21,7 +21,10 @@ export class BashDoor {
   }
 
   async #load(interrupts: Interrupts): Promise<Bash> {
-    const module = await import("./bash.ts");
+    // What a literal names is read and parsed when the kernel starts. For this the worker may read
+    // the files of the shell (see worker_permissions in bridge/deno.py).
+    const program = new URL("./bash.ts", import.meta.url).href;
+    const module: typeof import("./bash.ts") = await import(program);
     const library: Library = await import(`file://${this.#folder}/bash/just-bash.mjs`);
     return new module.Bash(library, this.#fs, interrupts);
   }
