@@ -10,7 +10,6 @@ import builtins
 import importlib.util
 import io
 import os
-import runpy
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ from typing import Any, Final, TextIO
 
 from IPython.core.error import UsageError
 
-from pyodide_kernel.guest import tar
 from pyodide_kernel.guest.packages import PackageError
 
 INTERRUPTED: Final = 130
@@ -90,6 +88,9 @@ class Programs:
         if name == "pip":
             return self._run_pip(call.args)
         if name == "tar":
+            # With tarfile, which few sessions need.
+            from pyodide_kernel.guest import tar
+
             return tar.main(call.args)
         return self._python(call)
 
@@ -134,6 +135,8 @@ class Programs:
         if found is None:
             _say(f"python: No module named {name}")
             return 1
+        import runpy
+
         runpy.run_module(name, run_name="__main__", alter_sys=True)
         return 0
 
