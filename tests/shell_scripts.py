@@ -121,6 +121,8 @@ ALIKE = {
     "umlauts": "cat ümlaut.txt; grep -o ß ümlaut.txt; echo größe | wc -m; echo größe | wc -c; ls ü*",
     "date": "date -u -d @0 +%Y-%m-%d",
     "timeout": "timeout 5 echo in time; timeout 0.1 sleep 5; echo $?",
+    "devices": "head -c 1000 /dev/zero | wc -c; head -c 9 /dev/urandom | base64 | wc -c; cat /dev/null",
+    "a part of a second": "sleep .01; sleep 0.01; echo $?",
     "ls": "ls; ls notes; ls -a notes; ls -1 *.txt; ls -d notes",
     "which is not there": "nosuchcommand 2>/dev/null; echo $?",
     "a lot of output": "seq 20000 | tail -1; seq 1000 | awk '{s += $1} END {print s}'",
@@ -168,3 +170,15 @@ DIFFERENT = {
     ),
 }
 """What differs: the script, stdout and exit code here, and why."""
+
+BY_HEART = {
+    "jq": (
+        """echo '{"a": [1, {"b": "ö"}], "c": null}' | jq -c '.a[1].b, (.a | length), .c, keys'""",
+        '"ö"\n2\nnull\n["a","c"]\n',
+    ),
+    "jq raw": ('echo \'[{"n": "x"}]\' | jq -r \'.[] | select(.n == "x") | .n\'', "x\n"),
+    "tree": ("tree notes | tail -1", "1 directory, 3 files\n"),
+    "rg": ("rg -n apple fruit.txt", "2:apple\n4:apple\n"),
+    "du": ("mkdir e; cd e; du -s . | cut -f2", ".\n"),
+}
+"""Programs that the host may not have, and what they print."""

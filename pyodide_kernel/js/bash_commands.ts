@@ -37,6 +37,7 @@ export function ownCommands(fs: BashFiles): Readonly<Record<string, Execute>> {
     egrep: colourless,
     fgrep: colourless,
     paste,
+    sleep,
     xargs,
     trap,
   };
@@ -90,6 +91,11 @@ function paste(args: string[], context: CommandContext): Promise<Printed> {
     (word === "-" || !word.startsWith("-")) && words[index - 1] !== "-d"
   );
   return original(files.length > 0 ? words : [...words, "-"], context);
+}
+
+/** Takes `.5` as well. */
+function sleep(args: string[], context: CommandContext): Promise<Printed> {
+  return original(args.map((word) => word.startsWith(".") ? `0${word}` : word), context);
 }
 
 const XARGS_VALUED = "nIPLdsEa";

@@ -59,6 +59,12 @@ const BREATH_MS = 25;
 
 const COPY_BYTES = 1 << 20;
 
+/** Devices without an end, of which the interpreter gets this much: it reads files as a whole. */
+const ENDLESS: ReadonlySet<string> = new Set(["/dev/zero", "/dev/random", "/dev/urandom"]);
+const ENDLESS_BYTES = 1 << 20;
+/** Most that Web Cryptography gives at once. */
+const RANDOM_BYTES = 1 << 16;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -87,6 +93,7 @@ export class BashFiles {
 
   readFileBuffer(path: string): Promise<Uint8Array<ArrayBuffer>> {
     return this.#do(path, (fs) => {
+      if (ENDLESS.has(path)) return endless(path !== "/dev/zero");
       if (isFolder(fs.stat(path))) this.#fail(ERRNO.EISDIR);
       return fs.readFile(path, { encoding: "binary" });
     });
@@ -335,6 +342,14 @@ const SINK_STAT: BashStat = {
   ino: 0,
   identity: "sink",
 };
+
+function endless(random: boolean): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(ENDLESS_BYTES);
+  for (let start = 0; random && start < bytes.length; start += RANDOM_BYTES) {
+    crypto.getRandomValues(bytes.subarray(start, start + RANDOM_BYTES));
+  }
+  return bytes;
+}
 
 function isFolder({ mode }: Attributes): boolean {
   return (mode & S_IFMT) === S_IFDIR;

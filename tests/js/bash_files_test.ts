@@ -150,6 +150,17 @@ Deno.test("times are set", async () => {
   assert.deepEqual((await files.stat("/f")).mtime, time);
 });
 
+Deno.test("devices without an end give enough", async () => {
+  const { files } = start();
+  const [zero, random] = await Promise.all(
+    ["/dev/zero", "/dev/urandom"].map((path) => files.readFileBuffer(path)),
+  );
+  assert(zero && random);
+  assert.deepEqual([zero.length, random.length], [1 << 20, 1 << 20]);
+  assert(zero.every((byte) => byte === 0));
+  assert(random.subarray(-1000).some((byte) => byte !== 0));
+});
+
 Deno.test("a path with a null byte names nothing", async () => {
   const { files } = start({ "/f": "" });
   assert.equal(await errno(files.readFile("/f\0")), "ENOENT: no such file or directory");

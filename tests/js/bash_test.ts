@@ -300,6 +300,7 @@ Deno.test("options and their values may be one word", async () => {
   assert.equal(await given("xargs", "-n", "2", "ls", "-la"), "-n 2 ls -la");
   assert.equal(await given("paste", "-sd+"), "-s -d + -");
   assert.equal(await given("paste", "-d", ",", "a"), "-d , a");
+  assert.equal(await given("sleep", ".5", "1"), "0.5 1");
   assert.equal(await given("grep", "--color=auto", "a", "--colour"), "a");
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from real_kernel import RealKernel, real_kernel
-from shell_scripts import ALIKE, DIFFERENT, FILES
+from shell_scripts import ALIKE, BY_HEART, DIFFERENT, FILES
 
 pytestmark = pytest.mark.deno
 
@@ -83,7 +84,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 @pytest.fixture(scope="module")
 def results(shell: Shell) -> dict[str, tuple[str, int, str]]:
     """Stdout, exit code and stderr of all scripts."""
-    scripts = {**ALIKE, **{name: script for name, (script, *_) in DIFFERENT.items()}}
+    others = {name: script for name, (script, *_) in {**DIFFERENT, **BY_HEART}.items()}
+    scripts = {**ALIKE, **others}
     job = {"scripts": scripts, "files": FILES}
     (shell.writable / "job.json").write_text(json.dumps(job))
     shell.run(RUN_ALL)
@@ -128,6 +130,13 @@ def test_a_difference_is_what_is_said_of_it(
     assert on_host(script) != expected
 
 
+@pytest.mark.parametrize("name", BY_HEART)
+def test_a_program_does_what_is_known_of_it(
+    results: dict[str, tuple[str, int, str]], name: str
+) -> None:
+    assert results[name][:2] == (BY_HEART[name][1], 0), results[name][2]
+
+
 # Lines of cells
 
 
@@ -151,6 +160,34 @@ def test_a_line_can_be_assigned(shell: Shell) -> None:
     assert shell.exit_code == 2
     assert shell.run("!!echo a").result == "['a']"
     assert shell.run("%sx echo a").result == "['a']"
+
+
+def test_a_cell_that_awaits_has_a_shell_too(shell: Shell) -> None:
+    cell = shell.run("import asyncio\nawait asyncio.sleep(0)\n!echo a; python -c 'print(1)' | cat")
+    assert cell.text() == "a\n1\n"
+
+
+def test_other_tasks_go_on_meanwhile(shell: Shell) -> None:
+    code = (
+        "import asyncio\nticks = []\n"
+        "async def tick():\n"
+        "    while True:\n"
+        "        ticks.append(1)\n"
+        "        await asyncio.sleep(0.01)\n"
+        "task = asyncio.create_task(tick())\n"
+        "await asyncio.sleep(0)\n"
+        "!sleep 0.5; for i in 1 2 3; do echo $i; done\n"
+        "task.cancel()\nlen(ticks) > 2"
+    )
+    assert shell.run(code).result == "True"
+
+
+def test_a_large_file_goes_through(shell: Shell) -> None:
+    shell.run("open('/tmp/large', 'wb').write((b'x' * 79 + b'\\n') * 250_000)")
+    cell = shell.run("!wc -l < /tmp/large; cp /tmp/large /tmp/c; gzip -c /tmp/c | gunzip | md5sum")
+    digest = hashlib.md5((b"x" * 79 + b"\n") * 250_000).hexdigest()
+    assert cell.text().split() == ["250000", digest, "-"]
+    shell.run("!rm /tmp/large /tmp/c")
 
 
 def test_python_variables_are_put_in(shell: Shell) -> None:
@@ -243,6 +280,14 @@ def test_a_program_fails_with_a_traceback(shell: Shell) -> None:
     ]
     assert "pyodide_kernel" not in cell.text("stderr")
     assert shell.exit_code == 1
+
+
+def test_a_program_asks_the_front_end(shell: Shell) -> None:
+    kernel = shell.kernel
+    msg_id = kernel.start("!python -c 'print(input(\"name? \") * 2)'", allow_stdin=True)
+    assert kernel.client.get_stdin_msg(timeout=60)["content"]["prompt"] == "name? "
+    kernel.client.input("ada")
+    assert kernel.finish(msg_id).text() == "adaada\n"
 
 
 def test_pip_is_the_guests(shell: Shell) -> None:
