@@ -115,8 +115,13 @@ export class BashFiles {
     });
   }
 
+  /** Whether it is no file of Emscripten's. */
+  #isOurs(path: string): boolean {
+    return this.#sinks.has(path) || ENDLESS.has(path);
+  }
+
   async exists(path: string): Promise<boolean> {
-    if (this.#sinks.has(path)) return true;
+    if (this.#isOurs(path)) return true;
     // A folder of that name would hide all commands.
     if (path === PROGRAMS) return false;
     try {
@@ -128,12 +133,12 @@ export class BashFiles {
   }
 
   async stat(path: string): Promise<BashStat> {
-    if (this.#sinks.has(path)) return SINK_STAT;
+    if (this.#isOurs(path)) return OUR_STAT;
     return statOf(await this.#do(path, (fs) => fs.stat(path)));
   }
 
   async lstat(path: string): Promise<BashStat> {
-    if (this.#sinks.has(path)) return SINK_STAT;
+    if (this.#isOurs(path)) return OUR_STAT;
     return statOf(await this.#do(path, (fs) => fs.lstat(path)));
   }
 
@@ -331,7 +336,7 @@ function statOf({ mode, size, mtime, dev, ino }: Attributes): BashStat {
   };
 }
 
-const SINK_STAT: BashStat = {
+const OUR_STAT: BashStat = {
   isFile: true,
   isDirectory: false,
   isSymbolicLink: false,
@@ -340,7 +345,7 @@ const SINK_STAT: BashStat = {
   mtime: new Date(0),
   dev: 0,
   ino: 0,
-  identity: "sink",
+  identity: "ours",
 };
 
 function endless(random: boolean): Uint8Array<ArrayBuffer> {

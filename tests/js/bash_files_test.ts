@@ -156,6 +156,7 @@ Deno.test("devices without an end give enough", async () => {
     ["/dev/zero", "/dev/urandom"].map((path) => files.readFileBuffer(path)),
   );
   assert(zero && random);
+  assert.equal((await files.stat("/dev/zero")).isFile, true);
   assert.deepEqual([zero.length, random.length], [1 << 20, 1 << 20]);
   assert(zero.every((byte) => byte === 0));
   assert(random.subarray(-1000).some((byte) => byte !== 0));
