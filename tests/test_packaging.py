@@ -260,6 +260,7 @@ def test_runtime_of_other_inputs_is_built_anew(tiny_runtime: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_source_archive_holds_no_built_file(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[0]) as archive:
         names = archive.getnames()
@@ -268,6 +269,7 @@ def test_source_archive_holds_no_built_file(archives: tuple[Path, Path]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_wheel_from_the_source_archive_holds_everything(archives: tuple[Path, Path]) -> None:
     assert archives[1].name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(archives[1]) as archive:
@@ -287,6 +289,7 @@ def test_wheel_from_the_source_archive_holds_everything(archives: tuple[Path, Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_uninstalling_leaves_nothing(archives: tuple[Path, Path], tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
     python = tmp_path / ("Scripts" if sys.platform == "win32" else "bin") / "python"
