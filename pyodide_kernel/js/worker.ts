@@ -128,6 +128,8 @@ async function makeSnapshot(init: WorkerInit, page: SharedPage): Promise<void> {
   const bash = new BashDoor(init.runtime.folder, pyodide._module.FS);
   const images = new PackageImages(pyodide._module);
   const doors = new Doors(page, lock, new Fetches(), images, bash);
+  // Nothing of it is in the snapshot, but what Deno and V8 compile is kept beside that.
+  await doors.bash();
   doors.post("snapshot", "", "", encodeBody({}), [snapshotOf(pyodide)]);
 }
 
