@@ -1,4 +1,4 @@
-"""Fill `pyodide_kernel/_runtime/`: Pyodide, its standard library with bytecode, and guest packages.
+"""Fill `pyodide_kernel/_runtime/`: Pyodide, its standard library, guest packages, and bash.
 
     python packaging/build_runtime.py [FOLDER]
 
@@ -10,6 +10,7 @@ The folder, once filled:
 
     pyodide/                  pyodide.mjs and pyodide.asm.mjs, changed by glue.py,
                               pyodide.asm.wasm, pyodide-lock.json
+    bash/                     just-bash.mjs, LICENSE
     python_stdlib.zip         Pyodide's own, with a .pyc beside each .py
     site-packages.json        {"files": {"IPython/__init__.py": [offset, size], …}}
     site-packages.bin         the contents, one after the other
@@ -26,6 +27,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from bash_bundle import BUNDLE, checked_bundle, licences
 from glue import ship
 from runtime_files import cached, unpack, write_image, write_stdlib
 from runtime_sources import (
@@ -34,8 +36,9 @@ from runtime_sources import (
     LOCK,
     NPM,
     BuildError,
+    checked_pyodide,
     deno_env,
-    fetch_pyodide,
+    fetch_npm,
     fetch_wheels,
     find_deno,
     run,
@@ -44,6 +47,10 @@ from runtime_sources import (
 
 TARGET = HERE.parent / "pyodide_kernel" / "_runtime"
 INPUTS = (
+    HERE / "bash_bundle.py",
+    HERE / "bash_bundle.ts",
+    HERE / "bash_left_out.js",
+    HERE / "bash_zlib.js",
     HERE / "build_runtime.py",
     HERE / "bytecode.py",
     HERE / "bytecode.ts",
@@ -138,7 +145,8 @@ def write_manifest(target: Path, python: str, packages: dict[str, str]) -> None:
 def fill(target: Path, work: Path) -> None:
     """Build the runtime into an empty folder."""
     deno = find_deno()
-    pyodide = fetch_pyodide(deno, work)
+    modules = fetch_npm(deno, work)
+    pyodide = checked_pyodide(modules)
     job_dir = work / "job"
     sources = job_dir / "sources"
     with zipfile.ZipFile(pyodide / STDLIB) as archive:
@@ -150,6 +158,9 @@ def fill(target: Path, work: Path) -> None:
     for name in SHIPPED:
         ship(pyodide / name, target / "pyodide" / name)
     shutil.copyfile(HERE / "licenses" / "pyodide.txt", target / "pyodide" / "LICENSE")
+    (target / "bash").mkdir()
+    checked_bundle(deno, modules, target / "bash" / BUNDLE, work)
+    (target / "bash" / "LICENSE").write_text(licences(modules), "utf-8")
     write_stdlib(pyodide / STDLIB, job_dir / "output" / "stdlib", target / STDLIB)
     write_image([sources / "site", job_dir / "output" / "site"], target / IMAGE, target / INDEX)
     write_manifest(target, python, packages)

@@ -1,4 +1,4 @@
-"""What the runtime is made of: Deno, Pyodide from npm, and the wheels of the guest."""
+"""What the runtime is made of: Deno, packages from npm, and the wheels of the guest."""
 
 from __future__ import annotations
 
@@ -82,17 +82,11 @@ def deno_env(work: Path) -> dict[str, str]:
     }
 
 
-def fetch_pyodide(deno: Path, work: Path) -> Path:
-    """Download the npm package `pyodide` and check it against the lock; return its folder."""
-    folder = download_pyodide(deno, work, NPM)
-    check_against_lock(folder)
-    return folder
-
-
-def download_pyodide(deno: Path, work: Path, project: Path) -> Path:
+def fetch_npm(deno: Path, work: Path, project: Path = NPM) -> Path:
     """Download what a copy of the project folder (deno.json and deno.lock) asks for.
 
-    Deno follows the machine's npm configuration and checks each package against deno.lock.
+    Returns the folder `node_modules`. Deno follows the machine's npm configuration and checks each
+    package against deno.lock.
     """
     copy = work / "npm"
     shutil.copytree(project, copy)
@@ -100,9 +94,16 @@ def download_pyodide(deno: Path, work: Path, project: Path) -> Path:
         [str(deno), "install", "--quiet"],
         cwd=copy,
         env=deno_env(work),
-        what="Downloading Pyodide from the npm registry (is the network reachable?)",
+        what="Downloading from the npm registry (is the network reachable?)",
     )
-    return (copy / "node_modules" / "pyodide").resolve()
+    return copy / "node_modules"
+
+
+def checked_pyodide(modules: Path) -> Path:
+    """The folder of the npm package `pyodide`, checked against the lock."""
+    folder = (modules / "pyodide").resolve()
+    check_against_lock(folder)
+    return folder
 
 
 def check_against_lock(folder: Path, lock: Path = LOCK) -> None:

@@ -205,11 +205,12 @@ def test_the_head_start_waits_for_no_heavy_import() -> None:
 TYPESCRIPT = sorted(path.name for path in (ROOT / "js").glob("*.ts"))
 LEVELS = (
     ("messages.ts", "emscripten.ts", "errno.ts", "self_check.ts", "marks.ts", "snapshot.ts"),
-    ("host_node.ts", "memory_files.ts"),
-    ("host_lookup.ts", "host_mounts.ts", "host_streams.ts"),
-    ("host_locks.ts", "host_node_operations.ts", "host_open.ts"),
-    ("host_calls.ts",),
-    ("host_files.ts",),
+    ("host_node.ts", "memory_files.ts", "bash_errors.ts", "bash_outputs.ts"),
+    ("host_lookup.ts", "host_mounts.ts", "host_streams.ts", "bash_files.ts"),
+    ("host_locks.ts", "host_node_operations.ts", "host_open.ts", "bash_ls.ts"),
+    ("host_calls.ts", "bash_commands.ts"),
+    ("host_files.ts", "bash.ts"),
+    ("bash_door.ts",),
     ("framing.ts", "files.ts", "life_lock.ts", "shared_cells.ts", "worker_messages.ts"),
     ("fetches.ts",),
     ("package_images.ts", "pipe_writer.ts", "pyodide.ts", "web_fetch.ts"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import bash_bundle
 import pytest
+from bash_bundle import ADDED, INSIDE, checked_bundle
 from build_runtime import is_intact
 from glue import CHANGES, change
 from runtime_files import CACHE_TAG
@@ -182,6 +185,18 @@ def test_metadata_of_guest_packages_names_only_files_that_exist(image: dict[str,
         assert [name for name in names if name not in image] == []
 
 
+def test_the_shell_is_one_module_that_needs_nothing() -> None:
+    text = (runtime_dir() / "bash" / "just-bash.mjs").read_text("utf-8")
+    assert re.findall(r'(?:^|[;}])import\b[^.(]{0,200}?["\']|\bimport\(["\']', text) == []
+
+
+@pytest.mark.parametrize("name", [*INSIDE, *ADDED])
+def test_what_is_in_the_shell_is_named_with_its_licence(name: str) -> None:
+    licences = (runtime_dir() / "bash" / "LICENSE").read_text("utf-8")
+    assert re.search(rf"^{re.escape(name)} [0-9.]+, \S", licences, re.M)
+    assert name in (ROOT / "NOTICE").read_text("utf-8")
+
+
 def test_intact_runtime_has_no_damage(tiny_runtime: Path) -> None:
     assert verify(full=True, folder=tiny_runtime) == []
     check(full=True, folder=tiny_runtime)
@@ -228,11 +243,24 @@ def test_wrong_digest_stops_the_build_and_names_both_digests(tmp_path: Path) -> 
         check_against_lock(tmp_path, lock)
 
 
+def test_a_shell_that_is_not_what_the_lock_says_stops_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bundle(_deno: Path, _modules: Path, target: Path, _work: Path) -> None:
+        target.write_bytes(b"altered")
+
+    monkeypatch.setattr(bash_bundle, "bundle", bundle)
+    found = hashlib.sha256(b"altered").hexdigest()
+    with pytest.raises(BuildError, match=rf"just-bash\.mjs has SHA-256 {found}.*relock"):
+        checked_bundle(Path("deno"), tmp_path, tmp_path / "just-bash.mjs", tmp_path)
+
+
 def test_runtime_of_other_inputs_is_built_anew(tiny_runtime: Path) -> None:
     assert not is_intact(tiny_runtime)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_source_archive_holds_no_built_file(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[0]) as archive:
         names = archive.getnames()
@@ -241,6 +269,7 @@ def test_source_archive_holds_no_built_file(archives: tuple[Path, Path]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_wheel_from_the_source_archive_holds_everything(archives: tuple[Path, Path]) -> None:
     assert archives[1].name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(archives[1]) as archive:
@@ -260,6 +289,7 @@ def test_wheel_from_the_source_archive_holds_everything(archives: tuple[Path, Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # the whole runtime is built
 def test_uninstalling_leaves_nothing(archives: tuple[Path, Path], tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
     python = tmp_path / ("Scripts" if sys.platform == "win32" else "bin") / "python"

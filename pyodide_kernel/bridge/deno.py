@@ -175,10 +175,14 @@ def shown_command(policy: Policy) -> list[str]:
 
 
 def worker_permissions(config: DenoCommand) -> dict[str, Any]:
-    """Deno permissions of the worker: runtime, packages and mounts, nothing else of the machine."""
+    """Deno permissions of the worker: runtime, packages and mounts, nothing else of the machine.
+
+    But for the program of the shell, which it loads when it is first used.
+    """
     policy = config.policy
+    shell = sorted(config.main.parent.glob("bash*.ts"))
     return {
-        "read": [str(path) for path in (*config.read, *policy.readable)],
+        "read": [str(path) for path in (*config.read, *shell, *policy.readable)],
         "write": [str(path) for path in policy.writable] or False,
         "net": False,
         "env": False,

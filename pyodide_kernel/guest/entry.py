@@ -16,8 +16,10 @@ outside. It also holds the rules of interrupts:
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import gc
+import json
 import os
 import signal
 import sys
@@ -37,7 +39,7 @@ from pyodide_kernel.bridge.messages import (
     decode_body,
     encode_body,
 )
-from pyodide_kernel.guest import after_import, rehearsal
+from pyodide_kernel.guest import after_import, programs, rehearsal
 from pyodide_kernel.guest.kernel import GuestKernel
 from pyodide_kernel.guest.network import NO_SOCKETS
 from pyodide_kernel.guest.rehearsal import ClosedDoors
@@ -47,8 +49,12 @@ _OWN_MODULES = ("asyncio", "pyodide", "_pyodide", "pyodide_js", "pyodide_kernel"
 
 _STANDARD_LIBRARY = (f"{Path(os.__file__).parent}/", "<frozen ")
 
-_USER_CODE = (InteractiveShell.run_code.__code__, asyncio.Handle._run.__code__)
-"""A frame below one of these is run by the user: of a cell, or of a task or callback."""
+_USER_CODE = (
+    InteractiveShell.run_code.__code__,
+    asyncio.Handle._run.__code__,
+    programs.run_user_code.__code__,
+)
+"""A frame below one of these is run by the user: of a cell, a task or callback, or a program."""
 
 
 class Wait:
@@ -199,6 +205,42 @@ class PyodideHost:
             if not wait.interrupted:
                 raise
             raise KeyboardInterrupt().with_traceback(error.__traceback__) from None
+
+    async def run_bash(
+        self,
+        script: str,
+        place: Mapping[str, Any],
+        write: Callable[[str, str], None],
+        program: Callable[[programs.Call], programs.Ended],
+    ) -> tuple[int, bool]:
+        """Run a script of bash; its exit code, and whether an interrupt ended it."""
+        from pyodide.ffi import create_proxy
+
+        # JavaScript calls back in no context of Python's.
+        context = contextvars.copy_context()
+
+        def run_program(call: str, stdin: Any) -> Any:
+            wanted = programs.call_of(json.loads(call), stdin.to_bytes())
+            ended = context.copy().run(program, wanted)
+            return self._to_js([ended.code, ended.stdout, ended.stderr, ended.interrupted])
+
+        def write_there(name: str, text: str) -> None:
+            context.run(write, name, text)
+
+        bash = await self._doors.bash()
+        proxies = [create_proxy(write_there), create_proxy(run_program)]
+        running = bash.start(script, json.dumps(place), *proxies)
+        try:
+            try:
+                outcome = await running.done
+            except asyncio.CancelledError:
+                running.stop()
+                await running.done
+                raise
+        finally:
+            for proxy in proxies:
+                proxy.destroy()
+        return outcome.code, outcome.interrupted
 
     def mark_dirty(self) -> None:
         """Output waits in a buffer: have it sent soon, by the broker's tick or the event loop."""

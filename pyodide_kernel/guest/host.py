@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyodide_kernel.bridge.messages import Message
+
+if TYPE_CHECKING:
+    from pyodide_kernel.guest.programs import Call, Ended
 
 
 class Host(Protocol):
@@ -41,6 +44,19 @@ class Host(Protocol):
 
     def run_sync(self, awaitable: Awaitable[Any]) -> Any:
         """Drive an awaitable to its end and return its result; interruptible."""
+
+    async def run_bash(
+        self,
+        script: str,
+        place: Mapping[str, Any],
+        write: Callable[[str, str], None],
+        program: Callable[[Call], Ended],
+    ) -> tuple[int, bool]:
+        """Run a script of bash: its exit code, and whether an interrupt ended it.
+
+        `place` has `cwd`, `env` and `stdin`; `write` is called with "stdout" or "stderr" and text,
+        `program` for each program in Python. Cancelling ends the script.
+        """
 
     def mark_dirty(self) -> None:
         """Output waits in a buffer: call `GuestKernel.tick` within some 20 ms, cell or no cell."""

@@ -20,6 +20,7 @@ from traitlets.config import Config
 
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.guest import patches
+from pyodide_kernel.guest.bash import Bash
 from pyodide_kernel.guest.comm import Comms
 from pyodide_kernel.guest.display import Outlet
 from pyodide_kernel.guest.host import Host
@@ -27,6 +28,7 @@ from pyodide_kernel.guest.installer import Installer, InstallerFinder
 from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.parent import Parent
 from pyodide_kernel.guest.pip import Pip
+from pyodide_kernel.guest.programs import Programs
 from pyodide_kernel.guest.requests import Dispatcher
 from pyodide_kernel.guest.shell import GuestShell, ZMQInteractiveShell
 from pyodide_kernel.guest.streams import Streams
@@ -87,10 +89,16 @@ class GuestKernel:
         self.shell.pip = Pip(
             self.installer,
             run_sync=host.run_sync,
-            say=lambda line: self.streams.stdout.write(f"{line}\n"),
+            say=lambda line: sys.stdout.write(f"{line}\n"),
         )
+        programs = Programs(pip=self.shell.pip.run_words, prepare=self._prepare)
+        self.shell.bash = Bash(host, programs)
         self._patches = patches.install(host, self.shell, patch_platform=patch_platform)
         self._dispatcher = Dispatcher(self.shell, host, parent=parent, comms=self.comms)
+
+    def _prepare(self, code: str) -> None:
+        """Load what a program imports."""
+        self.packages.prepare_cell(code, str)
 
     @property
     def execution_count(self) -> int:

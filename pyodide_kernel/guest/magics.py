@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from IPython.core import page
+from IPython.core import magic_arguments, page
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magics.script import script_args
 from IPython.display import Javascript, display
 from IPython.utils import openpy
+from IPython.utils._process_common import arg_split
 
+from pyodide_kernel.guest.bash import Bash, script_of
+from pyodide_kernel.guest.programs import Capture
 from pyodide_kernel.guest.sandbox_view import SandboxView
 
 _NO_PROCESSES = "WebAssembly has no processes"
+
+_ELSEWHERE = ("perl", "pypy", "python2", "ruby")
+"""Programs of IPython's magics that the shell does not have."""
 
 
 @magics_class
@@ -120,17 +130,45 @@ class KernelMagics(Magics):
         __tracebackhide__ = True
         self.shell.pip.run(line)
 
+    @magic_arguments.magic_arguments()
+    @script_args
     @cell_magic
-    def script(self, line: str, _cell: str) -> None:
-        """Not available: a script runs in a process."""
-        raise UsageError(
-            f"%%script is not available: {_NO_PROCESSES}, so {line.strip() or 'it'!r} can't run. "
-            "Use Python code, and files under /mnt for what is to leave the kernel"
-        )
+    def script(self, line: str, cell: str) -> None:
+        """Run a cell as a script: %%script bash, or any other program that the shell has.
+
+        The cell is the program's stdin. Raises CalledProcessError for an exit code other than 0.
+        """
+        __tracebackhide__ = True
+        options, words = self.script.parser.parse_known_args(arg_split(line, posix=True))
+        if not words:
+            raise UsageError("%%script: the name of a program is missing")
+        if options.bg or options.proc:
+            raise UsageError(f"%%{words[0]}: nothing runs in the background here: {_NO_PROCESSES}")
+        if words[0] in _ELSEWHERE:
+            raise UsageError(
+                f"%%script is not available for {words[0]!r}, which can't run here: "
+                f"{_NO_PROCESSES}. There are bash, sh and python, and what the shell has"
+            )
+        code = self._run_script(words, cell, out=options.out, err=options.err)
+        if code and options.raise_error:
+            raise subprocess.CalledProcessError(code, cell)
+
+    def _run_script(self, words: list[str], cell: str, *, out: str | None, err: str | None) -> int:
+        __tracebackhide__ = True
+        text = cell if cell.endswith("\n") else f"{cell}\n"
+        taken = {name: Capture() for name in (out, err) if name}
+        streams = [taken[out] if out else sys.stdout, taken[err] if err else sys.stderr]
+        bash: Bash = self.shell.bash
+        try:
+            if words[0] in {"bash", "sh"} and (script := script_of(words[1:], text)) is not None:
+                return bash.run(script, *streams)
+            return bash.run(shlex.join(words), *streams, stdin=text)
+        finally:
+            self.shell.user_ns.update({name: stream.text() for name, stream in taken.items()})
 
 
-def refuse_scripts(shell: Any) -> None:
-    """Make `%%bash` and its like refuse instead of looking for a thread and a program.
+def take_scripts(shell: Any) -> None:
+    """Have `%%bash` and its like use `%%script` above, not a thread and a process.
 
     IPython builds them from `ScriptMagics.script_magics`, each a function that calls `shebang`.
     """

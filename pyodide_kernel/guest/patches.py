@@ -37,8 +37,9 @@ class NoProcessesError(OSError):
     def __init__(self, what: str) -> None:
         super().__init__(
             errno.ENOTSUP,
-            f"{what} can't work: WebAssembly has no processes and no shell. Use Python instead: "
-            "pathlib and shutil for files, %pip for packages, a module's functions for a tool",
+            f"{what} can't work: WebAssembly has no processes. Use Python instead: "
+            "pathlib and shutil for files, %pip for packages, a module's functions for a tool; or "
+            "`!command` in a cell, which runs in a shell inside the sandbox",
         )
 
 

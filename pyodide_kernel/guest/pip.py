@@ -81,8 +81,12 @@ class Pip:
     def run(self, line: str) -> None:
         """Run one command line. Raises UsageError, PipError or KeyboardInterrupt."""
         __tracebackhide__ = True
-        words = [word for word in shlex.split(line, comments=True) if word not in _WITHOUT_EFFECT]
-        options = _parser().parse_args(words)
+        self.run_words(shlex.split(line, comments=True))
+
+    def run_words(self, words: Sequence[str]) -> None:
+        """Run the words of a command line. Raises UsageError, PipError or KeyboardInterrupt."""
+        __tracebackhide__ = True
+        options = _parser().parse_args([word for word in words if word not in _WITHOUT_EFFECT])
         if options.command is None:
             raise UsageError("%pip: install, uninstall, list, show or freeze is missing")
         getattr(self, f"_{options.command}")(options)

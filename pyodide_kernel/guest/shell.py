@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -17,18 +17,20 @@ from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell, InteractiveShellABC
 from IPython.core.usage import default_banner
+from IPython.utils.text import LSString, SList
 from traitlets import Any as AnyTrait
 from traitlets import CBool, Instance, Type, default
 
+from pyodide_kernel.guest.bash import Bash, pip_arguments
 from pyodide_kernel.guest.completer import GuestCompleter
 from pyodide_kernel.guest.display import GuestDisplayHook, GuestDisplayPublisher, Outlet
 from pyodide_kernel.guest.errors import Tracebacks, bounded, group_lines, users_part
 from pyodide_kernel.guest.formatting import GuestDisplayFormatter
 from pyodide_kernel.guest.history import SessionHistory
-from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
+from pyodide_kernel.guest.magics import KernelMagics, take_scripts
 from pyodide_kernel.guest.packages import Packages
-from pyodide_kernel.guest.patches import NoProcessesError
 from pyodide_kernel.guest.pip import Pip
+from pyodide_kernel.guest.programs import INTERRUPTED
 
 ENVIRONMENT = {
     # A terminal that understands colours, for libraries that ask.
@@ -43,8 +45,16 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 
-_PIP = re.compile(r"\s*(?:python3? -m )?pip3?(?:\s+(.*))?", re.DOTALL)
-"""The one program that there is."""
+_ALIASES = {
+    **{name: name for name in ("mkdir", "rmdir", "mv", "rm", "cp", "cat")},
+    "ls": "ls -F",
+    "ll": "ls -F -l",
+    "lf": "ls -F -l %l | grep ^-",
+    "lk": "ls -F -l %l | grep ^l",
+    "ldir": "ls -F -l %l | grep /$",
+    "lx": "ls -F -l %l | grep ^-..x",
+}
+"""IPython's, which depend on the platform for `ls`."""
 
 
 class GuestShell(InteractiveShell):
@@ -55,6 +65,7 @@ class GuestShell(InteractiveShell):
     kernel = AnyTrait()
     packages: Packages
     pip: Pip
+    bash: Bash
 
     displayhook_class = Type(GuestDisplayHook)  # type: ignore[assignment]  # IPython's pattern
     display_pub_class = Type(GuestDisplayPublisher)  # type: ignore[assignment]  # IPython's pattern
@@ -133,7 +144,16 @@ class GuestShell(InteractiveShell):
         super().init_magics()
         self.register_magics(KernelMagics)
         self.magics_manager.register_alias("ed", "edit")
-        refuse_scripts(self)
+        take_scripts(self)
+
+    def init_alias(self) -> None:
+        """IPython's aliases, with options of `ls` that there are."""
+        super().init_alias()
+        manager = self.alias_manager
+        assert manager is not None
+        manager.clear_aliases()
+        manager.default_aliases = [*_ALIASES.items()]
+        manager.init_aliases()
 
     # --- running cells ----------------------------------------------------------------------------
 
@@ -268,22 +288,47 @@ class GuestShell(InteractiveShell):
         kind = {"EOFError": EOFError, "KeyboardInterrupt": KeyboardInterrupt}.get(str(name))
         raise kind(text) if kind else RuntimeError(f"the question was not answered: {name} {text}")
 
-    # --- what does not exist here -----------------------------------------------------------------
+    # --- commands of the shell --------------------------------------------------------------------
 
     def system(self, cmd: str) -> None:
-        """Refuse: `!command` needs a process. `!pip` is `%pip`."""
+        """Run `!command` in the shell of the sandbox; its exit code is `_exit_code`.
+
+        A line that only runs pip is `%pip`, errors and all. Raises KeyboardInterrupt.
+        """
         __tracebackhide__ = True
-        if match := _PIP.fullmatch(cmd):
-            self.pip.run(match[1] or "")
+        line = self._shell_line(cmd, depth=2)
+        if (arguments := pip_arguments(line)) is not None:
+            self.user_ns["_exit_code"] = 1
+            self.pip.run(arguments)
+            self.user_ns["_exit_code"] = 0
             return
-        raise NoProcessesError(f"!{cmd.strip()}")
+        self.user_ns["_exit_code"] = INTERRUPTED
+        code = self.bash.run(line, sys.stdout, sys.stderr)
+        self._note_exit_code(code, cmd)
 
     system_piped = system_raw = system
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
-        """Refuse: `!!command` needs a process."""
+        """What `!!command` prints, to stdout and stderr, as a list of lines or as one text."""
         __tracebackhide__ = True
-        raise NoProcessesError(f"!{cmd.strip()}")
+        line = self._shell_line(cmd, depth=depth + 2)
+        text, code = self.bash.output(line)
+        self._note_exit_code(code, cmd)
+        return SList(text.splitlines()) if split else LSString(text)
+
+    def _shell_line(self, cmd: str, depth: int) -> str:
+        """The line with the values of Python's variables; `depth` counts frames from here."""
+        if cmd.rstrip().endswith("&"):
+            raise OSError("Background processes not supported.")  # as IPython says it
+        return str(self.var_expand(cmd, depth=depth))
+
+    def _note_exit_code(self, code: int, cmd: str) -> None:
+        __tracebackhide__ = True
+        self.user_ns["_exit_code"] = code
+        if code and self.system_raise_on_error:
+            raise subprocess.CalledProcessError(code, cmd)
+
+    # --- what does not exist here -----------------------------------------------------------------
 
     def enable_gui(self, gui: Any = None) -> None:
         """Nothing to enable; say so if somebody asks for a window."""

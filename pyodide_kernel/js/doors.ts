@@ -2,6 +2,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
+import type { Bash } from "./bash.ts";
+import type { BashDoor } from "./bash_door.ts";
 import type { Fetches } from "./fetches.ts";
 import { concat } from "./framing.ts";
 import type { Lock } from "./host_locks.ts";
@@ -32,9 +34,17 @@ export class Doors {
   readonly fetches: Fetches;
   /** Images of packages. */
   readonly packages: PackageImages;
+  readonly #bash: BashDoor;
 
-  constructor(page: SharedPage, lock: Lock, fetches: Fetches, packages: PackageImages) {
+  constructor(
+    page: SharedPage,
+    lock: Lock,
+    fetches: Fetches,
+    packages: PackageImages,
+    bash: BashDoor,
+  ) {
     this.#page = page;
+    this.#bash = bash;
     this.lock = lock;
     this.fetches = fetches;
     this.packages = packages;
@@ -122,6 +132,11 @@ export class Doors {
   /** Tells the broker whether output waits in a buffer of the guest. */
   setDirty(dirty: boolean): void {
     Atomics.store(this.#page.cells, DIRTY, dirty ? 1 : 0);
+  }
+
+  /** The shell; it is loaded now if it has not been used. */
+  bash(): Promise<Bash> {
+    return this.#bash.load(this);
   }
 
   #waitForCredit(cost: number): void {

@@ -160,6 +160,22 @@ export interface FileSystem {
   rmdir(path: string): void;
   symlink(target: string, path: string): FsNode;
   readdir(path: string): string[];
+  lstat(path: string): Attributes;
+  readlink(path: string): string;
+  mkdir(path: string, mode?: number): FsNode;
+  chmod(path: string, mode: number): void;
+  utime(path: string, atime: number, mtime: number): void;
+  readFile(path: string, options: { encoding: "binary" }): Uint8Array<ArrayBuffer>;
+  writeFile(path: string, data: Uint8Array, options: { flags: number; mode?: number }): void;
+  read(stream: FsStream, memory: Memory, offset: number, length: number, position?: number): number;
+  write(
+    stream: FsStream,
+    memory: Memory,
+    offset: number,
+    length: number,
+    position?: number,
+  ): number;
+  close(stream: FsStream): void;
   getPath(node: FsNode): string;
   nodePermissions(node: FsNode, permissions: string): number;
   doTruncate(stream: FsStream | null, node: FsNode, size: number): void;

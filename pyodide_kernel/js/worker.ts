@@ -5,6 +5,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 
+import { BashDoor } from "./bash_door.ts";
 import { Doors, interruptBuffer } from "./doors.ts";
 import { nameRefusals } from "./errno.ts";
 import { Fetches } from "./fetches.ts";
@@ -57,7 +58,8 @@ async function boot(
   );
   pyodide.setStdin({ stdin: () => null, isatty: false });
   const entry = pyodide.pyimport(ENTRY);
-  const doors = new Doors(page, lock, fetches, new PackageImages(pyodide._module));
+  const bash = new BashDoor(init.runtime.folder, pyodide._module.FS);
+  const doors = new Doors(page, lock, fetches, new PackageImages(pyodide._module), bash);
   fetches.connect(doors);
   const { sources: _, ...options } = init.guest;
   const started = entry.start(doors, pyodide.toPy({ ...options, problem: problem ?? "", marks }));
@@ -123,7 +125,11 @@ async function makeSnapshot(init: WorkerInit, page: SharedPage): Promise<void> {
   entry.rehearse();
   entry.destroy();
   const lock = (): number => 0;
-  const doors = new Doors(page, lock, new Fetches(), new PackageImages(pyodide._module));
+  const bash = new BashDoor(init.runtime.folder, pyodide._module.FS);
+  const images = new PackageImages(pyodide._module);
+  const doors = new Doors(page, lock, new Fetches(), images, bash);
+  // Nothing of it is in the snapshot, but what Deno and V8 compile is kept beside that.
+  await doors.bash();
   doors.post("snapshot", "", "", encodeBody({}), [snapshotOf(pyodide)]);
 }
 

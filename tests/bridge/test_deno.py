@@ -54,9 +54,11 @@ def test_path_with_a_comma_is_refused_since_it_would_be_two(runtime: str, socket
         command(config, Path(socket_path))
 
 
-def test_worker_may_read_the_runtime_and_nothing_else() -> None:
+def test_worker_may_read_the_runtime_and_the_program_of_the_shell_and_nothing_else() -> None:
+    shell = [str(path) for path in sorted(JS.glob("bash*.ts"))]
+    assert str(JS / "bash.ts") in shell
     assert worker_permissions(CONFIG) == {
-        "read": ["/opt/runtime"],
+        "read": ["/opt/runtime", *shell],
         "write": False,
         "net": False,
         "env": False,

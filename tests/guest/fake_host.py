@@ -9,11 +9,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pyodide_kernel.bridge.messages import MAX_MESSAGE_BYTES, Message, check_content, encode_body
+from pyodide_kernel.guest.programs import Call, Ended
 
 
 def _no_network(message: Message) -> Message:
     content = {"status": "error", "kind": "denied", "message": "no network"}
     return Message(msg_type="fetch_reply", parent_id=message.id, content=content)
+
+
+Script = tuple[str, Mapping[str, Any]]
+Bash = Callable[[str, Callable[[str, str], None], Callable[[Call], Ended]], tuple[int, bool]]
+
+
+def _silent(_script: str, _write: Any, _program: Any) -> tuple[int, bool]:
+    return 0, False
 
 
 class FakeHost:
@@ -23,6 +32,8 @@ class FakeHost:
         self.message_limit = MAX_MESSAGE_BYTES
         self.messages: list[Message] = []
         self.answers: deque[Mapping[str, Any] | BaseException] = deque()
+        self.scripts: list[Script] = []
+        self.bash: Bash = _silent
         self.network: Callable[[Message], Message] = _no_network
         self.fetch_ids = itertools.count(1)
         self.sleeps: list[float] = []
@@ -39,6 +50,8 @@ class FakeHost:
         self.messages.clear()
         self.answers.clear()
         self.sleeps.clear()
+        self.scripts.clear()
+        self.bash = _silent
         self.now += 100.0
         self.dirty = 0
         self.while_waiting = lambda: None
@@ -82,6 +95,17 @@ class FakeHost:
     def run_tasks(self) -> None:
         """Let the tasks that cells left behind run on."""
         self.loop.run_until_complete(asyncio.sleep(0.001))
+
+    async def run_bash(
+        self,
+        script: str,
+        place: Mapping[str, Any],
+        write: Callable[[str, str], None],
+        program: Callable[[Call], Ended],
+    ) -> tuple[int, bool]:
+        self.scripts.append((script, place))
+        await asyncio.sleep(0)
+        return self.bash(script, write, program)
 
     def mark_dirty(self) -> None:
         self.dirty += 1

@@ -44,10 +44,11 @@ def test_python_files_are_highlighted(guest: Guest, tmp_path: Path) -> None:
         ("%pip install --target x y", "unrecognized arguments: --target"),
         ("%pip download x", "invalid choice: 'download'"),
         ("!pip", "install, uninstall, list, show or freeze is missing"),
-        ("%%bash\nls", "'bash' can't run"),
-        ("%%sh\nls", "WebAssembly has no processes"),
-        ("%%script perl\nls", "'perl' can't run"),
-        ("%%python3\nls", "WebAssembly has no processes"),
+        ("%%perl\nls", "'perl', which can't run here: WebAssembly has no processes"),
+        ("%%script ruby\nls", "There are bash, sh and python"),
+        ("%%script\nls", "the name of a program is missing"),
+        ("%%bash --bg\nls", "%%bash: nothing runs in the background here"),
+        ("%%sh --proc p\nls", "WebAssembly has no processes"),
     ],
 )
 def test_magic_that_can_not_work_says_why(guest: Guest, code: str, reason: str) -> None:

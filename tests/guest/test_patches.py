@@ -73,6 +73,7 @@ def test_processes_are_refused_with_the_reason_and_the_way_out(
     assert isinstance(caught.value, NoProcessesError)
     assert caught.value.errno == errno.ENOTSUP
     assert "Use Python instead" in str(caught.value)
+    assert "`!command` in a cell" in str(caught.value)
 
 
 @pytest.mark.parametrize("call", ["os.system('ls')", "time.sleep(-1)", "input()"])

@@ -454,13 +454,6 @@ def test_main_module_is_the_users(guest: Guest) -> None:
 # --- what does not exist --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", ["!ls -l", "files = !ls", "%system ls", "%sx ls", "!!ls"])
-def test_shell_commands_say_why_they_can_not_work(guest: Guest, code: str) -> None:
-    name, text = guest.run(code).error
-    assert name == "NoProcessesError"
-    assert "WebAssembly has no processes" in text
-
-
 def test_windows_are_refused_with_a_word(guest: Guest) -> None:
     with pytest.warns(UserWarning, match="no windows"):
         outcome = guest.run("%gui qt")

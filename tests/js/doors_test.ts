@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 
+import { BashDoor } from "../../pyodide_kernel/js/bash_door.ts";
 import { Doors } from "../../pyodide_kernel/js/doors.ts";
 import type { EmscriptenModule } from "../../pyodide_kernel/js/emscripten.ts";
 import { Fetches } from "../../pyodide_kernel/js/fetches.ts";
@@ -34,7 +35,9 @@ function answer(page: SharedPage, question: number): void {
 }
 
 function ask(page: SharedPage): Uint8Array | undefined {
-  const doors = new Doors(page, () => 0, new Fetches(), new PackageImages({} as EmscriptenModule));
+  const module = {} as EmscriptenModule;
+  const bash = new BashDoor("", module.FS);
+  const doors = new Doors(page, () => 0, new Fetches(), new PackageImages(module), bash);
   return doors.ask("input_request", "q", "", new Uint8Array(2));
 }
 

@@ -1,0 +1,2 @@
+/** Stands for a package behind a command that is not offered. */
+export default undefined;
