@@ -195,8 +195,6 @@ class Dispatcher:
             )
         except KeyError:
             return reply
-        if not self._shell.enable_html_pager:
-            bundle.pop("text/html", None)
         return reply | {"found": True, "data": bundle}
 
     def _is_complete(self, message: Message) -> Content:

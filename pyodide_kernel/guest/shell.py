@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from IPython.core import page
+from IPython.core import oinspect, page
 from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell, InteractiveShellABC
@@ -55,6 +55,17 @@ _ALIASES = {
     "lx": "ls -F -l %l | grep ^-..x",
 }
 """IPython's, which depend on the platform for `ls`."""
+
+
+@contextmanager
+def _without_html() -> Iterator[None]:
+    """Inside, IPython formats no source code as HTML."""
+    former = oinspect.pylight
+    oinspect.pylight = lambda _code: ""
+    try:
+        yield
+    finally:
+        oinspect.pylight = former
 
 
 class GuestShell(InteractiveShell):
@@ -154,6 +165,18 @@ class GuestShell(InteractiveShell):
         manager.clear_aliases()
         manager.default_aliases = [*_ALIASES.items()]
         manager.init_aliases()
+
+    def object_inspect_mime(self, *args: Any, **kwargs: Any) -> Any:
+        """What is known of an object, in the forms that are sent.
+
+        HTML, which is not unless `enable_html_pager` is set, takes longer than all the rest.
+        """
+        if self.enable_html_pager:
+            return super().object_inspect_mime(*args, **kwargs)
+        with _without_html():
+            bundle = super().object_inspect_mime(*args, **kwargs)
+        bundle.pop("text/html", None)
+        return bundle
 
     # --- running cells ----------------------------------------------------------------------------
 
