@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import re
 import sys
 import warnings
 from collections.abc import Coroutine, Iterator
@@ -29,6 +28,7 @@ from pyodide_kernel.guest.magics import KernelMagics, refuse_scripts
 from pyodide_kernel.guest.packages import Packages
 from pyodide_kernel.guest.patches import NoProcessesError
 from pyodide_kernel.guest.pip import Pip
+from pyodide_kernel.guest.pip_lines import PIP
 
 ENVIRONMENT = {
     # A terminal that understands colours, for libraries that ask.
@@ -42,9 +42,6 @@ ENVIRONMENT = {
     # Figures appear without a magic.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
-
-_PIP = re.compile(r"\s*(?:python3? -m )?pip3?(?:\s+(.*))?", re.DOTALL)
-"""The one program that there is."""
 
 
 class GuestShell(InteractiveShell):
@@ -273,7 +270,7 @@ class GuestShell(InteractiveShell):
     def system(self, cmd: str) -> None:
         """Refuse: `!command` needs a process. `!pip` is `%pip`."""
         __tracebackhide__ = True
-        if match := _PIP.fullmatch(cmd):
+        if match := PIP.fullmatch(cmd):
             self.pip.run(match[1] or "")
             return
         raise NoProcessesError(f"!{cmd.strip()}")
