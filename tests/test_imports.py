@@ -69,6 +69,17 @@ RULES: dict[str, Rule] = {
     "bridge/names.py": Rule(allowed=(NETWORK, "psutil")),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/httpx_transport.py": Rule(allowed=(f"{OURS}.guest.*", "httpx")),
+    "guest/pip_lines.py": Rule(),
+    "guest/unavailable.py": Rule(),
+    "reading/*.py": Rule(
+        allowed=(f"{OURS}.reading.*", ERRORS, f"{OURS}.guest.pip_lines", "IPython.core.*")
+    ),
+    "check/*.py": Rule(
+        allowed=(
+            *(f"{OURS}.check.*", f"{OURS}.reading.*", ERRORS, NETWORK, "packaging.*"),
+            *(f"{OURS}.packages.lockfile", f"{OURS}.guest.pip_lines", f"{OURS}.guest.unavailable"),
+        )
+    ),
     "packages/lockfile.py": Rule(allowed=(ERRORS,)),
     "packages/origins.py": Rule(allowed=(ERRORS, NETWORK)),
     "packages/*.py": Rule(
