@@ -72,6 +72,7 @@ def examination_of(packages: Packages, values: Mapping[str, Any]) -> Examination
         listing_of(packages),
         bundled=manifest.packages,
         python=manifest.python,
+        constraints=packages.constraints,
     )
     return Examination(
         lock=packages.distribution.lock,

@@ -273,6 +273,15 @@ SETTINGS: Final = (
         help="folder with wheels for %%pip; may be repeated",
     ),
     Setting(
+        option="--constraints",
+        trait="PyodideKernel.constraints",
+        metavar="FILE",
+        read=read_path,
+        form="a file",
+        many=True,
+        help="file with the versions that are allowed, in pip's form; may be repeated",
+    ),
+    Setting(
         option="--offline",
         trait="PyodideKernel.offline",
         read=read_switch,

@@ -171,3 +171,18 @@ def test_a_distribution_that_is_not_there_is_bad_input(check: Check, tmp_path: P
     code, (line,) = check(write_notebook(tmp_path, "1"), "--package-url", str(tmp_path / "gone"))
     assert code == 2
     assert "--package-url" in line
+
+
+def test_constraints_count(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("demo<1\n")
+    code, lines = check(
+        write_notebook(tmp_path, "import demo"), "--constraints", f"{tmp_path}/c.txt"
+    )
+    assert code == 1
+    assert "demo 1, but only demo<1 is allowed" in lines[0]
+    path = write_notebook(tmp_path, "%pip install demo")
+    assert (
+        "no package index has a project 'demo'"
+        in check(path, "--constraints", f"{tmp_path}/c.txt")[1][0]
+    )
+    assert check(path, "--constraints", f"{tmp_path}/gone.txt")[0] == 2

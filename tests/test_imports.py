@@ -77,7 +77,8 @@ RULES: dict[str, Rule] = {
     "check/*.py": Rule(
         allowed=(
             *(f"{OURS}.check.*", f"{OURS}.reading.*", ERRORS, NETWORK, "packaging.*"),
-            *(f"{OURS}.packages.lockfile", f"{OURS}.guest.pip_lines", f"{OURS}.guest.unavailable"),
+            *(f"{OURS}.packages.lockfile", f"{OURS}.packages.constraints"),
+            *(f"{OURS}.guest.pip_lines", f"{OURS}.guest.unavailable"),
         )
     ),
     "packages/lockfile.py": Rule(allowed=(ERRORS,)),
@@ -85,7 +86,7 @@ RULES: dict[str, Rule] = {
     "packages/*.py": Rule(
         allowed=(
             *(OURS, ERRORS, PACKAGES, POLICY, f"{OURS}.folders", f"{OURS}.runtime"),
-            *(BRIDGE, "httpx", "packaging.*", "platformdirs"),
+            *(BRIDGE, "httpx", "packaging.*", "platformdirs", f"{OURS}.guest.pip_lines"),
         )
     ),
     "guest/*.py": Rule(

@@ -100,8 +100,8 @@ class Examination:
                 continue
             seen.add(top)
             if (package := available.get(top)) is not None:
-                need = Need(requirement=package, place=use.place)
-                if problem := self.projects.ask(need).problem:
+                problem = self.projects.ask_import(package)
+                if problem and package not in installed.projects:
                     yield Finding(use.place, problem)
             else:
                 yield from self._of_missing(use, top, installed, unclear=unclear)

@@ -20,6 +20,7 @@ from packaging.version import InvalidVersion, Version
 from pyodide_kernel.errors import PackageError, UnreachableError
 from pyodide_kernel.guest.pip_lines import NO_BUILDS, is_wheel_path, needs_build
 from pyodide_kernel.guest.unavailable import reason_for
+from pyodide_kernel.packages.constraints import Constraint, problem_of
 from pyodide_kernel.packages.lockfile import Lock, normalized
 from pyodide_kernel.reading.installs import Need
 
@@ -65,7 +66,7 @@ class Projects:
         *,
         bundled: Mapping[str, str],
         python: str,
-        constraints: Sequence[str] = (),
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         self._lock = lock
         self._listing = listing
@@ -78,13 +79,23 @@ class Projects:
         """Whether a requirement and all that it needs can be installed."""
         answer = Answer()
         try:
-            constraints = _constraints([*self._constraints, *need.constraints])
+            ours = [constraint.text for constraint in self._constraints]
+            constraints = _constraints([*ours, *need.constraints])
             self._follow(need, constraints, answer)
         except UnreachableError as error:
             answer.unknown = str(error)
         except (_CantBe, PackageError) as error:
             answer.problem = str(error)
         return answer
+
+    def ask_import(self, package: str) -> str:
+        """Why a package of the distribution can't be loaded; empty if it can."""
+        try:
+            closure = self._lock.closure([package], without=self._bundled)
+        except PackageError as error:
+            return str(error)
+        problems = (problem_of(locked, self._constraints) for locked in closure)
+        return next(filter(None, problems), "")
 
     def _follow(self, need: Need, constraints: Mapping[str, SpecifierSet], answer: Answer) -> None:
         pending = [(_requirement(need.requirement), "")]

@@ -26,6 +26,7 @@ class PackageConfig:
     package_url: str = ""
     index_url: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
     offline: bool = False
     preload: tuple[str, ...] = ()
     cache_dir: Path

@@ -18,6 +18,7 @@ from pyodide_kernel.packages.config import (
     default_distribution,
     default_index,
 )
+from pyodide_kernel.packages.constraints import Constraint, read_constraints
 from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution
 from pyodide_kernel.packages.origins import origin
 from pyodide_kernel.policy import PackageView
@@ -79,6 +80,11 @@ class Packages:
         )
 
     @cached_property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The versions that are allowed. Raises ConfigurationError."""
+        return read_constraints(self.config.constraints)
+
+    @cached_property
     def store(self) -> Store:
         """The store. Raises PackageError."""
         from pyodide_kernel.packages.indexes import FolderIndex, WebIndex
@@ -93,6 +99,7 @@ class Packages:
             downloads=self.downloads,
             distribution=self.distribution,
             indexes=[*folders, *web],
+            constraints=self.constraints,
             bundled=tuple(self.manifest.packages),
             python=self.manifest.python,
         )
@@ -144,6 +151,7 @@ class Packages:
                 if name not in bundled
             },
             preload=self.config.preload,
+            constraints=tuple(constraint.text for constraint in self.constraints),
         )
 
 

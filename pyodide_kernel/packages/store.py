@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pyodide_kernel.errors import PackageError
 from pyodide_kernel.packages.archive import MAX_METADATA_BYTES, read_metadata, write_image
 from pyodide_kernel.packages.cache import BYTECODE, Cache
+from pyodide_kernel.packages.constraints import Constraint, problem_of
 from pyodide_kernel.packages.distribution import Distribution
 from pyodide_kernel.packages.downloads import MAX_WHEEL_BYTES, Downloads
 from pyodide_kernel.packages.indexes import Index, IndexFile, fits_python, runs_here
@@ -49,6 +50,7 @@ class Store:
         indexes: Sequence[Index],
         bundled: Sequence[str],
         python: str,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         self._cache = cache
         self._downloads = downloads
@@ -57,6 +59,7 @@ class Store:
         self._order = tuple(indexes)
         self._bundled = frozenset(map(normalized, bundled))
         self._python = python
+        self._constraints = constraints
 
     @property
     def index_urls(self) -> tuple[str, ...]:
@@ -66,13 +69,18 @@ class Store:
     # Packages of the distribution, and wheels of the indexes
 
     def load(
-        self, names: Sequence[str], wheels: Sequence[tuple[str, str]], job: Job
+        self,
+        names: Sequence[str],
+        wheels: Sequence[tuple[str, str]],
+        job: Job,
+        loaded: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """Images of packages by name, with all that they need, and of wheels (project, file).
 
-        Raises PackageError, and Interrupted.
+        What is `loaded` (names) is left out, in whatever version. Raises PackageError, and
+        Interrupted.
         """
-        wanted = [self._locked(package) for package in self._closure(names)]
+        wanted = [self._locked(package) for package in self._closure(names, loaded)]
         wanted += [self._listed(project, file, job) for project, file in wheels]
         missing = [entry for entry in wanted if not (self._cache.images / entry.sha256).is_dir()]
         if missing:
@@ -91,12 +99,18 @@ class Store:
                 raise failures[0]
             return [task.result() for task in tasks]
 
-    def _closure(self, names: Sequence[str]) -> list[LockedPackage]:
+    def _closure(self, names: Sequence[str], loaded: Sequence[str]) -> list[LockedPackage]:
         if not names:
             return []
         if self._distribution is None:
             raise PackageError("there is no package distribution; see --package-url")
-        return self._distribution.lock.closure(names, without=self._bundled)
+        packages = self._distribution.lock.closure(
+            names, without={*self._bundled, *map(normalized, loaded)}
+        )
+        for package in packages:
+            if problem := problem_of(package, self._constraints):
+                raise PackageError(problem)
+        return packages
 
     def _image(self, wanted: _Wanted, job: Job) -> dict[str, Any]:
         if job.cancelled.is_set():

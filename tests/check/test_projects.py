@@ -10,7 +10,8 @@ from wheels import lock_bytes, lock_entry
 
 from pyodide_kernel.check.projects import Answer, Listing, Projects
 from pyodide_kernel.errors import PackageError, UnreachableError
-from pyodide_kernel.packages.lockfile import parse_lock
+from pyodide_kernel.packages.constraints import Constraint
+from pyodide_kernel.packages.lockfile import normalized, parse_lock
 from pyodide_kernel.reading.installs import Need
 from pyodide_kernel.reading.source import Place
 
@@ -68,7 +69,7 @@ def ask(requirement: str, *, constraints: tuple[str, ...] = (), **options: Any) 
         Listing(page=page, metadata=metadata),
         bundled={"traitlets": "5.16"},
         python="3.14.2",
-        constraints=constraints,
+        constraints=[Constraint(text, normalized(text.split("<")[0]), "c") for text in constraints],
     )
     return projects.ask(Need(requirement=requirement, place=Place("r", 0, 1), **options))
 
