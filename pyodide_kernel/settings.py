@@ -273,6 +273,14 @@ SETTINGS: Final = (
         help="folder with wheels for %%pip; may be repeated",
     ),
     Setting(
+        option="--lock",
+        trait="PyodideKernel.lock",
+        metavar="FILE",
+        read=read_path,
+        form="a file",
+        help="lock file of pyodide-kernel lock: imports load what it names and nothing else",
+    ),
+    Setting(
         option="--constraints",
         trait="PyodideKernel.constraints",
         metavar="FILE",

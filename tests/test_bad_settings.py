@@ -70,6 +70,7 @@ BAD: dict[str, list[str]] = {
     "--index-url": ["", "example.com", "ftp://example.com/", "file:///x", "https://a b/"],
     "--find-links": ["", " "],
     "--constraints": ["", " "],
+    "--lock": ["", " "],
     "--offline": NOT_A_SWITCH,
     "--preload": ["", "a b", "-x", "a;b", "../x", "a,,b", "a==1"],
     "--cache-limit": NOT_A_SIZE,

@@ -77,8 +77,14 @@ RULES: dict[str, Rule] = {
     "check/*.py": Rule(
         allowed=(
             *(f"{OURS}.check.*", f"{OURS}.reading.*", ERRORS, NETWORK, "packaging.*"),
-            *(f"{OURS}.packages.lockfile", f"{OURS}.packages.constraints"),
+            *(f"{OURS}.packages.{name}" for name in ("lockfile", "constraints", "markers")),
             *(f"{OURS}.guest.pip_lines", f"{OURS}.guest.unavailable"),
+        )
+    ),
+    "locking/*.py": Rule(
+        allowed=(
+            *(f"{OURS}.locking.*", f"{OURS}.reading.*", PACKAGES, BRIDGE, ERRORS, POLICY, LIMITS),
+            *(f"{OURS}.guest.pip_lines", "packaging.*"),
         )
     ),
     "packages/lockfile.py": Rule(allowed=(ERRORS,)),

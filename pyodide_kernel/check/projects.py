@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.parser import HeaderParser
 from typing import Any, Final
 
-from packaging.markers import InvalidMarker, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.tags import compatible_tags, cpython_tags
@@ -22,6 +20,7 @@ from pyodide_kernel.guest.pip_lines import NO_BUILDS, is_wheel_path, needs_build
 from pyodide_kernel.guest.unavailable import reason_for
 from pyodide_kernel.packages.constraints import Constraint, problem_of
 from pyodide_kernel.packages.lockfile import Lock, normalized
+from pyodide_kernel.packages.markers import marker_environment, requires
 from pyodide_kernel.reading.installs import Need
 
 MAX_PROJECTS: Final = 500
@@ -140,7 +139,8 @@ class Projects:
             has = f"; the distribution has {name} {locked.version}" if locked else ""
             raise _CantBe(f"{error}{has}") from None
         if need.deps:
-            yield from self._needs(self._listing.metadata(name, filename), wanted.extras)
+            metadata = self._listing.metadata(name, filename)
+            yield from requires(metadata, self._environment, wanted.extras)
 
     def _choose(self, name: str, wanted: Requirement, page: Mapping[str, Any], *, pre: bool) -> str:
         """The file that is installed."""
@@ -163,38 +163,6 @@ class Projects:
                 f"no version of {wanted} has a wheel for WebAssembly; these have: {shown}"
             )
         raise _CantBe(_no_wheel(name, page))
-
-    def _needs(self, metadata: str, extras: set[str]) -> Iterator[Requirement]:
-        for text in HeaderParser().parsestr(metadata).get_all("Requires-Dist", []):
-            try:
-                child = Requirement(text)
-                if _applies(child, self._environment, extras):
-                    yield child
-            except (InvalidRequirement, InvalidMarker, UndefinedEnvironmentName):
-                continue  # as micropip does
-
-
-def _applies(child: Requirement, environment: Mapping[str, str], extras: set[str]) -> bool:
-    if child.marker is None:
-        return True
-    return any(child.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
-
-
-def marker_environment(python: str) -> dict[str, str]:
-    """What the markers of requirements are compared with in the guest."""
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": python,
-        "os_name": "posix",
-        "platform_machine": "wasm32",
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Emscripten",
-        "platform_version": "",
-        "python_full_version": python,
-        "python_version": ".".join(python.split(".")[:2]),
-        "sys_platform": "emscripten",
-    }
 
 
 def _tags(python: str, abi: str) -> frozenset[Any]:

@@ -81,6 +81,8 @@ class Pip:
             )
         except PackageError as error:
             raise PipError(str(error)) from None
+        except KeyError as error:  # an extra that there is not; its text is quoted otherwise
+            raise PipError(str(error.args[0])) from error
         except (ValueError, OSError, RuntimeError, TypeError) as error:
             raise PipError(self._explain(str(error))) from error
 

@@ -27,6 +27,7 @@ class PackageConfig:
     index_url: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    lock: str = ""
     offline: bool = False
     preload: tuple[str, ...] = ()
     cache_dir: Path

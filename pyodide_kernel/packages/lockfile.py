@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -56,6 +56,22 @@ class LockedPackage:
     depends: tuple[str, ...]
     """Normalized names."""
     kind: Kind
+    install_dir: str = "site"
+    unvendored_tests: bool = False
+
+    def entry(self, *, depends: Sequence[str]) -> dict[str, Any]:
+        """What a lock file says of it, with these needs."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "file_name": self.file_name,
+            "sha256": self.sha256,
+            "imports": list(self.imports),
+            "depends": list(depends),
+            "install_dir": self.install_dir,
+            "package_type": self.kind,
+            "unvendored_tests": self.unvendored_tests,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +166,8 @@ def _package(entry: Mapping[str, Any]) -> LockedPackage:
         imports=_texts(entry, "imports"),
         depends=tuple(map(normalized, _texts(entry, "depends"))),
         kind=_KINDS[kind],
+        install_dir=_text(entry, "install_dir") if "install_dir" in entry else "site",
+        unvendored_tests=entry.get("unvendored_tests") is True,
     )
 
 

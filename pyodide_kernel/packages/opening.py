@@ -5,13 +5,14 @@ What only downloads need is imported at the first question; the interpreter star
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyodide_kernel.errors import ConfigurationError, PackageError
+from pyodide_kernel.errors import ConfigurationError, PackageError, UnreachableError
 from pyodide_kernel.packages.cache import Cache
 from pyodide_kernel.packages.config import (
     PackageConfig,
@@ -19,7 +20,8 @@ from pyodide_kernel.packages.config import (
     default_index,
 )
 from pyodide_kernel.packages.constraints import Constraint, read_constraints
-from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution
+from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution, with_lock
+from pyodide_kernel.packages.lockfile import LOCK_NAME, parse_lock
 from pyodide_kernel.packages.origins import origin
 from pyodide_kernel.policy import PackageView
 from pyodide_kernel.runtime import Manifest, runtime_dir
@@ -70,11 +72,30 @@ class Packages:
 
     @cached_property
     def distribution(self) -> Distribution:
-        """The distribution. Raises PackageError."""
+        """The distribution: what a lock file of the user's own names, if one is set.
+
+        Raises PackageError.
+        """
+        if not self.config.lock:
+            return self.base
+        base: Distribution | None = None
+        with contextlib.suppress(UnreachableError):  # all may be beside the file, or cached
+            base = self.base
+        own = parse_lock(self._runtime_lock.read_bytes(), source="")
+        path = Path(self.config.lock).expanduser().absolute()
+        return with_lock(path, base, abi=own.abi_version)
+
+    @property
+    def _runtime_lock(self) -> Path:
+        return self.runtime / "pyodide" / LOCK_NAME
+
+    @cached_property
+    def base(self) -> Distribution:
+        """The distribution that --package-url names, or Pyodide's own. Raises PackageError."""
         return open_distribution(
             self.config.package_url,
             default_url=self.distribution_url,
-            runtime_lock=self.runtime / "pyodide" / "pyodide-lock.json",
+            runtime_lock=self._runtime_lock,
             cache=self.cache,
             downloads=lambda: self.downloads,
         )
@@ -111,7 +132,8 @@ class Packages:
         try:
             return self._look(), ""
         except PackageError as error:
-            if self.config.package_url and not is_url(self.config.package_url):
+            folder = self.config.package_url and not is_url(self.config.package_url)
+            if folder or self.config.lock:
                 raise ConfigurationError(str(error)) from error
             return None, str(error)
 

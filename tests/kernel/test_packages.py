@@ -140,6 +140,7 @@ def test_the_other_ways_to_install(kernel: RealKernel) -> None:
         ("--index-url http://127.0.0.1:1/simple other", "is not among the configured"),
         ("https://8.8.8.8/x-1-py3-none-any.whl", "packages come from the configured indexes"),
         ("traitlets==1", "is part of the kernel"),
+        ("needs[nothing]", "Unknown extra 'nothing'"),
     ],
 )
 def test_what_can_not_be_installed_is_one_clear_line(
