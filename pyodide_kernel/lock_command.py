@@ -67,7 +67,7 @@ def lock(argv: Sequence[str]) -> int:
         entries = _resolve(packages, wanted, cache_folder(values.get("cache_dir", "")))
         if options.download:
             _download(packages, entries, output.absolute().parent)
-        _write(output, packages.runtime, entries)
+        write_lock(output, packages.runtime, entries)
     finally:
         packages.close()
     sys.stdout.write(f"{output}: {len(entries)} packages\n")
@@ -178,8 +178,8 @@ def _place(archive: Path, target: Path) -> None:
         raise ConfigurationError(f"{target} can't be written: {error.strerror}") from error
 
 
-def _write(output: Path, runtime: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the file in the form of the lock file that Pyodide brings."""
+def write_lock(output: Path, runtime: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write entries in the form of the lock file that Pyodide brings. Raises ConfigurationError."""
     own = json.loads((runtime / "pyodide" / "pyodide-lock.json").read_text("utf-8"))["info"]
     info = {name: own[name] for name in _INFO if name in own}
     text = json.dumps({"info": info, "packages": entries}, indent=1, sort_keys=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ def packages_of(values: Mapping[str, Any]) -> Packages:
     try:
         packages.cache.prepare()
         packages.distribution  # noqa: B018  # it is read now, and kept
+        sys.stderr.writelines(f"note: {notice}\n" for notice in packages.notices)
     except PackageError as error:
         raise ConfigurationError(str(error)) from error
     return packages

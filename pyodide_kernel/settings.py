@@ -273,6 +273,14 @@ SETTINGS: Final = (
         help="folder with wheels for %%pip; may be repeated",
     ),
     Setting(
+        option="--lite-site",
+        trait="PyodideKernel.lite_site",
+        metavar="DIR",
+        read=read_path,
+        form="a folder",
+        help="folder of a built JupyterLite site, whose packages are those of the kernel",
+    ),
+    Setting(
         option="--lock",
         trait="PyodideKernel.lock",
         metavar="FILE",

@@ -71,6 +71,7 @@ BAD: dict[str, list[str]] = {
     "--find-links": ["", " "],
     "--constraints": ["", " "],
     "--lock": ["", " "],
+    "--lite-site": ["", " "],
     "--offline": NOT_A_SWITCH,
     "--preload": ["", "a b", "-x", "a;b", "../x", "a,,b", "a==1"],
     "--cache-limit": NOT_A_SIZE,

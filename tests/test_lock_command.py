@@ -40,7 +40,7 @@ def test_bad_input_is_one_line(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "--lock: "),
+        (None, "can't be read"),
         (b"{", "is not JSON"),
         (lock_bytes(abi="1999_0"), "has packages for the ABI 1999_0"),
     ],

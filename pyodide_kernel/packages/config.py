@@ -28,6 +28,7 @@ class PackageConfig:
     find_links: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     lock: str = ""
+    lite_site: str = ""
     offline: bool = False
     preload: tuple[str, ...] = ()
     cache_dir: Path

@@ -115,16 +115,20 @@ def check_abi(lock: Lock, wanted: str) -> None:
         )
 
 
-def with_lock(path: Path, elsewhere: Distribution | None, *, abi: str) -> Distribution:
+def with_lock(
+    path: Path, elsewhere: Distribution | None, *, abi: str, urls: bool = False
+) -> Distribution:
     """What a lock file of the user's own names, beside it or elsewhere.
+
+    `urls`: whether it may name files by URLs, of which the last part counts.
 
     Raises PackageError if it can't be read, or is for another version of Pyodide.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise PackageError(f"--lock: {path} can't be read ({error.strerror})") from error
-    lock = parse_lock(data, source=str(path))
+        raise PackageError(f"the lock file {path} can't be read ({error.strerror})") from error
+    lock = parse_lock(data, source=str(path), urls=urls)
     check_abi(lock, abi)
     nowhere = Distribution(lock=Lock(source="", abi_version=abi, packages={}))
     return Distribution(lock=lock, folder=path.parent, elsewhere=elsewhere or nowhere)

@@ -29,6 +29,7 @@ from pyodide_kernel.runtime import Manifest, runtime_dir
 if TYPE_CHECKING:
     from pyodide_kernel.packages.downloads import Downloads
     from pyodide_kernel.packages.indexes import Index
+    from pyodide_kernel.packages.lite_site import Site
     from pyodide_kernel.packages.store import Store
 
 
@@ -50,6 +51,8 @@ class Packages:
         """URLs of the indexes: the setting's, pip's, or micropip's."""
         from pyodide_kernel.packages.pip_settings import indexes_of_pip
 
+        if self.site is not None and not self.site.other_indexes and not self.config.index_url:
+            return ()
         return (
             self.config.index_url
             or tuple(indexes_of_pip(os.environ))
@@ -66,8 +69,8 @@ class Packages:
         """The one client of this kernel."""
         from pyodide_kernel.packages.downloads import Downloads
 
-        setting = self.config.package_url
-        urls = [*self.index_urls, setting if is_url(setting) else self.distribution_url]
+        place = self._place
+        urls = [*self.index_urls, place if is_url(place) else self.distribution_url]
         return Downloads(origins=map(origin, urls), offline=self.config.offline)
 
     @cached_property
@@ -90,10 +93,47 @@ class Packages:
         return self.runtime / "pyodide" / LOCK_NAME
 
     @cached_property
+    def site(self) -> Site | None:
+        """The JupyterLite site that is set. Raises PackageError."""
+        if not self.config.lite_site:
+            return None
+        from pyodide_kernel.packages.lite_site import read_site
+
+        return read_site(Path(self.config.lite_site).expanduser().absolute())
+
+    @cached_property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, each a line. Raises PackageError."""
+        notice = self.site.notice(self.manifest.pyodide) if self.site else ""
+        return (notice,) if notice else ()
+
+    @cached_property
+    def _place(self) -> str:
+        """Folder or URL of the distribution; empty for Pyodide's own. Raises PackageError."""
+        site = self.site
+        if site is None:
+            return self.config.package_url
+        if self.config.package_url:
+            raise PackageError("--lite-site and --package-url both name packages; give one of them")
+        if is_url(site.lock):
+            return site.lock.rpartition("/")[0]
+        own = is_url(site.distribution) and site.pyodide == self.manifest.pyodide
+        return "" if own else site.distribution
+
+    @cached_property
     def base(self) -> Distribution:
-        """The distribution that --package-url names, or Pyodide's own. Raises PackageError."""
+        """The distribution of --package-url or of the site, or Pyodide's own.
+
+        Raises PackageError.
+        """
+        found = self._open(self._place)
+        if self.site is None or not self.site.lock or is_url(self.site.lock):
+            return found
+        return with_lock(Path(self.site.lock), found, abi=found.lock.abi_version, urls=True)
+
+    def _open(self, place: str) -> Distribution:
         return open_distribution(
-            self.config.package_url,
+            place,
             default_url=self.distribution_url,
             runtime_lock=self._runtime_lock,
             cache=self.cache,
@@ -119,7 +159,7 @@ class Packages:
             cache=self.cache,
             downloads=self.downloads,
             distribution=self.distribution,
-            indexes=[*folders, *web],
+            indexes=[*folders, *(self.site.indexes if self.site else ()), *web],
             constraints=self.constraints,
             bundled=tuple(self.manifest.packages),
             python=self.manifest.python,
@@ -133,7 +173,7 @@ class Packages:
             return self._look(), ""
         except PackageError as error:
             folder = self.config.package_url and not is_url(self.config.package_url)
-            if folder or self.config.lock:
+            if folder or self.config.lock or self.config.lite_site:
                 raise ConfigurationError(str(error)) from error
             return None, str(error)
 

@@ -9,10 +9,12 @@ import pytest
 from wheels import digest, lock_bytes, lock_entry, wheel_bytes
 
 from pyodide_kernel.errors import PackageError
+from pyodide_kernel.lock_command import write_lock
 from pyodide_kernel.locking.entries import Wheel, lock_entries, modules_of, read_wheel
 from pyodide_kernel.packages.archive import write_image
 from pyodide_kernel.packages.lockfile import parse_lock
 from pyodide_kernel.packages.markers import marker_environment
+from pyodide_kernel.runtime import runtime_dir
 
 ENVIRONMENT = marker_environment("3.14.2")
 
@@ -70,6 +72,15 @@ def test_entries_name_what_is_locked_and_leave_out_what_the_kernel_brings() -> N
     own = json.dumps({"info": {"abi_version": "x"}, "packages": entries}).encode()
     read = parse_lock(own, source="t")
     assert [package.name for package in read.closure(["user"])] == ["numpy", "other-wheel", "user"]
+
+
+def test_the_library_for_lock_files_reads_what_is_written(tmp_path: Path) -> None:
+    library = pytest.importorskip("pyodide_lock", reason="it needs Python 3.12")
+    entries = lock_entries([wheel("user", "other"), wheel("other")], [], ["user"], ENVIRONMENT)
+    write_lock(tmp_path / "lock.json", runtime_dir(), entries)
+    read = library.PyodideLockSpec.from_json(tmp_path / "lock.json")
+    assert read.packages["user"].depends == ["other"]
+    assert read.packages["other"].sha256 == digest(b"other")
 
 
 def test_extras_count_that_anything_asks_for() -> None:
