@@ -134,6 +134,13 @@ def test_requirements_that_are_only_named_are_looked_at_and_do_not_install(
     assert check(path)[1][0].startswith("fails  n.ipynb, metadata: native has no wheel")
 
 
+def test_modules_that_the_notebook_writes_are_there(check: Check, tmp_path: Path) -> None:
+    path = write_notebook(
+        tmp_path, "%%writefile -a greet.py\nx = 1", "%%file box/part.py\n", "import greet, box.part"
+    )
+    assert check(path)[0] == 0
+
+
 def test_magics_that_import_are_looked_at(check: Check, tmp_path: Path) -> None:
     path = write_notebook(
         tmp_path, "%load_ext autoreload", "%load_ext nowhere", "%matplotlib --list"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pyodide_kernel.check.calls import call_findings, command_findings
@@ -68,6 +68,8 @@ class Examination:
             *self._of_needs(needs, installed),
         ]
         used = [*imports(pieces), *_imports_of_magics(parsed.commands)]
+        written = modules_written(parsed.commands)
+        used = [use for use in used if use.module.partition(".")[0] not in written]
         found += self._of_imports(used, source.folder, installed)
         return sorted(set(found))
 
@@ -145,6 +147,16 @@ def _note(need: Need, answer: Answer, installed: _Installed) -> None:
     name = project_of(need.requirement)
     if not answer.problem and (answer.unknown or name in answer.from_index):
         installed.asked.add(name)
+
+
+def modules_written(commands: Sequence[Command]) -> set[str]:
+    """Names of modules that cells write with `%%writefile`."""
+    paths = [
+        PurePosixPath(command.line.split()[-1])
+        for command in commands
+        if command.cell and command.name in ("writefile", "file") and command.line.strip()
+    ]
+    return {path.parts[0].removesuffix(".py") for path in paths if path.suffix == ".py"}
 
 
 def _imports_of_magics(commands: Sequence[Command]) -> Iterator[Import]:

@@ -102,12 +102,19 @@ def _add_line(line: str, place: Place, folder: Path, needs: Needs) -> None:
         return
     if options.command != "install":
         return
-    constraints = tuple(
-        text for name in options.constraint for text in read_constraints(folder / name)
-    )
+    if any(name.startswith("/") for name in (*options.requirement, *options.constraint)):
+        needs.unclear.append((place, f"%pip {line}"))  # a file of the kernel, such as in a mount
+        return
     found = Needs()
-    for name in options.requirement:
-        _add_file(folder / name, found, (), constraints)
+    try:
+        constraints = tuple(
+            text for name in options.constraint for text in read_constraints(folder / name)
+        )
+        for name in options.requirement:
+            _add_file(folder / name, found, (), constraints)
+    except ConfigurationError as error:
+        needs.wrong.append((place, str(error)))
+        return
     found.found += [
         Need(requirement=text, place=place, constraints=constraints)
         for text in options.requirements

@@ -72,6 +72,14 @@ def test_a_file_that_includes_itself_is_an_error(tmp_path: Path) -> None:
         read_requirements(read_source(tmp_path / "r.txt"))
 
 
+def test_files_that_are_not_there_or_are_the_kernels_own_are_told_apart(tmp_path: Path) -> None:
+    got = needs(tmp_path, "%pip install -r gone.txt", "%pip install -r /mnt/x/r.txt")
+    assert [(str(place), "gone.txt can't be read" in text) for place, text in got.wrong] == [
+        ("n.ipynb, cell 1, line 1", True)
+    ]
+    assert [place.cell for place, _ in got.unclear] == [2]
+
+
 def test_what_only_a_run_tells_is_unclear(tmp_path: Path) -> None:
     cells = "%pip install {name}", "import micropip\nx = 'a'\nawait micropip.install(x)"
     got = needs(tmp_path, *cells)
