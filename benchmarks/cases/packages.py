@@ -98,7 +98,7 @@ def _cpu_s(kernel: Kernel) -> float:
     """What the kernel's process and those below it have used so far."""
     host = psutil.Process(kernel.pid)
     times = (process.cpu_times() for process in (host, *host.children(recursive=True)))
-    return sum(used.user + used.system for used in times)
+    return sum(float(used.user + used.system) for used in times)
 
 
 _filled: set[str] = set()
