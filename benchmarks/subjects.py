@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,11 +43,13 @@ class Subject:
     _kernel: Kernel | None = None
     _with_files: Kernel | None = None
 
-    def start(self, *options: str) -> AbstractContextManager[Kernel]:
-        """A kernel of one's own, started a moment ago."""
+    def start(
+        self, *options: str, env: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Kernel]:
+        """A kernel of one's own, started a moment ago, with further options and variables."""
         spec = KernelSpec(**self.spec.to_dict())
         spec.argv = [*spec.argv, *options]
-        return started(spec, env=self.env, cwd=self.cwd)
+        return started(spec, env={**self.env, **(env or {})}, cwd=self.cwd)
 
     @property
     def kernel(self) -> Kernel:

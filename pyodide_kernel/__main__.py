@@ -70,6 +70,14 @@ def _command(arguments: list[str]) -> int:
         from pyodide_kernel.cache_command import cache
 
         return cache(arguments[1:])
+    if command == "lock":
+        from pyodide_kernel.lock_command import lock
+
+        return lock(arguments[1:])
+    if command == "check":
+        from pyodide_kernel.check_command import check
+
+        return check(arguments[1:])
     return run_kernel(arguments)
 
 

@@ -184,7 +184,7 @@ def begin(options: KernelOptions) -> HeadStart | None:
         return None
 
 
-_TEXTS: Final = ("cache_dir", "history_file", "package_url")
+_TEXTS: Final = ("cache_dir", "history_file", "package_url", "lock", "lite_site")
 
 
 @contextlib.contextmanager

@@ -166,6 +166,9 @@ class PyodideKernel(Kernel):
         Unicode(), help="Package indexes for %pip; default: those of pip, else that of micropip."
     ).tag(config=True)
     find_links = List(Unicode(), help="Folders with wheels for %pip.").tag(config=True)
+    lite_site = Unicode(help="Folder of a JupyterLite site that has the packages.").tag(config=True)
+    lock = Unicode(help="Lock file that names the packages that can be imported.").tag(config=True)
+    constraints = List(Unicode(), help="Files with the versions that are allowed.").tag(config=True)
     offline = Bool(False, help="Whether nothing may be downloaded.").tag(config=True)
     preload = List(Unicode(), help="Modules that are imported before the first cell.").tag(
         config=True

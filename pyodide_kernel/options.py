@@ -76,6 +76,8 @@ def kernel_parser() -> argparse.ArgumentParser:
             "other commands, each with a --help of its own:\n"
             "  pyodide-kernel install   add a kernel to Jupyter, with settings of its own\n"
             "  pyodide-kernel warm      make the snapshot from which kernels start faster\n"
+            "  pyodide-kernel check     say what of a notebook will not work\n"
+            "  pyodide-kernel lock      write down which packages a notebook needs, with digests\n"
             "  pyodide-kernel cache     show or empty the cache of packages\n"
             "  pyodide-kernel doctor    check the installation\n\n"
             "Jupyter's own traits are set as --Class.trait=VALUE."

@@ -36,6 +36,9 @@ class PackageDesk:
         """What an interpreter sees of them, for the policy."""
         if packages.problem:
             self._log.warning("There will be no packages: %s", packages.problem)
+        else:
+            for notice in packages.notices:
+                self._log.warning("Packages: %s", notice)
 
     def connect(self, *, publisher: Publisher, parents: Parents, reply: Reply) -> None:
         """Take questions from now on."""

@@ -80,6 +80,8 @@ class PackageView:
     """Their versions and what they need, by name."""
     preload: tuple[str, ...] = ()
     """Modules that are imported before the first cell."""
+    constraints: tuple[str, ...] = ()
+    """Requirements that say which versions are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,7 @@ class NoPackages:
 
     view = None
     problem = ""
+    notices = ()
 
 
 class FakeKernel(PyodideKernel):

@@ -69,12 +69,30 @@ RULES: dict[str, Rule] = {
     "bridge/names.py": Rule(allowed=(NETWORK, "psutil")),
     "bridge/*.py": Rule(allowed=(BRIDGE, POLICY, LIMITS, ERRORS, "deno")),
     "guest/httpx_transport.py": Rule(allowed=(f"{OURS}.guest.*", "httpx")),
+    "guest/pip_lines.py": Rule(),
+    "guest/unavailable.py": Rule(),
+    "reading/*.py": Rule(
+        allowed=(f"{OURS}.reading.*", ERRORS, f"{OURS}.guest.pip_lines", "IPython.core.*")
+    ),
+    "check/*.py": Rule(
+        allowed=(
+            *(f"{OURS}.check.*", f"{OURS}.reading.*", ERRORS, NETWORK, "packaging.*"),
+            *(f"{OURS}.packages.{name}" for name in ("lockfile", "constraints", "markers")),
+            *(f"{OURS}.guest.pip_lines", f"{OURS}.guest.unavailable"),
+        )
+    ),
+    "locking/*.py": Rule(
+        allowed=(
+            *(f"{OURS}.locking.*", f"{OURS}.reading.*", PACKAGES, BRIDGE, ERRORS, POLICY, LIMITS),
+            *(f"{OURS}.guest.pip_lines", "packaging.*"),
+        )
+    ),
     "packages/lockfile.py": Rule(allowed=(ERRORS,)),
     "packages/origins.py": Rule(allowed=(ERRORS, NETWORK)),
     "packages/*.py": Rule(
         allowed=(
             *(OURS, ERRORS, PACKAGES, POLICY, f"{OURS}.folders", f"{OURS}.runtime"),
-            *(BRIDGE, "httpx", "packaging.*", "platformdirs"),
+            *(BRIDGE, "httpx", "packaging.*", "platformdirs", f"{OURS}.guest.pip_lines"),
         )
     ),
     "guest/*.py": Rule(

@@ -51,6 +51,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_every_setting_has_an_option_and_a_variable_named_alike() -> None:
     assert {setting.variable for setting in SETTINGS} == {
         "PYODIDE_KERNEL_CACHE_DIR",
+        "PYODIDE_KERNEL_CONSTRAINTS",
+        "PYODIDE_KERNEL_LITE_SITE",
+        "PYODIDE_KERNEL_LOCK",
         "PYODIDE_KERNEL_MOUNT",
         "PYODIDE_KERNEL_CWD",
         "PYODIDE_KERNEL_ALLOW_ENV",

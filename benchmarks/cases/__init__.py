@@ -12,6 +12,7 @@ from benchmarks.cases.inspection import INSPECTION
 from benchmarks.cases.interrupts import INTERRUPTS
 from benchmarks.cases.memory import MEMORY
 from benchmarks.cases.mounts import MOUNTS
+from benchmarks.cases.packages import PACKAGES
 from benchmarks.cases.round_trip import ROUND_TRIP
 from benchmarks.cases.start import RESTART, START
 from benchmarks.cases.streams import FIRST_OUTPUT, LINES, PRINTS
@@ -29,6 +30,7 @@ CASES: Final[tuple[Case, ...]] = (
     MANY_DISPLAYS,
     INTERRUPTS,
     MEMORY,
+    PACKAGES,
     *MOUNTS,
     *COMPUTE,
 )

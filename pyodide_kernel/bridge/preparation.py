@@ -74,6 +74,7 @@ def _packages(view: PackageView | None) -> dict[str, Any]:
             "imports": dict(view.imports),
             "lock": dict(view.lock),
             "preload": list(view.preload),
+            "constraints": list(view.constraints),
         }
     }
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from pyodide_kernel.guest.host import Host
+from pyodide_kernel.guest.pip_lines import PIP
 from pyodide_kernel.guest.programs import Call, Capture, Ended, Programs
 
 _FOLDERS: Final = "/usr/bin:/bin"
 """Where the commands are said to be, in PATH."""
 
-_PIP: Final = re.compile(r"\s*(?:python3? -m )?pip3?(?:\s+(.*))?", re.DOTALL)
 
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
@@ -60,7 +60,7 @@ class Bash:
 
 def pip_arguments(line: str) -> str | None:
     """The arguments of a line that does nothing but run pip; None for another."""
-    match = _PIP.fullmatch(line)
+    match = PIP.fullmatch(line)
     if match is None:
         return None
     arguments = match[1] or ""

@@ -209,6 +209,9 @@ def _adapt_manager(manager: Any, installer: Installer) -> None:
 
     async def install_anew(self: Any, *args: Any, **kwargs: Any) -> None:
         installer.begin()
+        given = kwargs.get("constraints")
+        more = self.constraints if given is None else given
+        kwargs["constraints"] = [*installer.packages.constraints, *more]
         try:
             await install(self, *args, **kwargs)
         except NoDistributionError as error:

@@ -38,6 +38,8 @@ class Packages:
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._failed: dict[str, str] = {}
         self._preload: list[str] = []
+        self.constraints: list[str] = []
+        """Requirements that say which versions the user allows."""
         self.finder = Finder(self)
 
     def begin(self, options: Mapping[str, Any]) -> None:
@@ -45,6 +47,7 @@ class Packages:
         self._imports = dict(options.get("imports", {}))
         self.lock.update(options.get("lock", {}))
         self._preload = list(options.get("preload", ()))
+        self.constraints = list(options.get("constraints", ()))
         if self.finder not in sys.meta_path:
             sys.meta_path.append(self.finder)
 
@@ -107,7 +110,11 @@ class Packages:
         Raises PackageError if one of them can't be had, and nothing is loaded then.
         """
         __tracebackhide__ = True
-        question = {"names": list(names), "wheels": [list(wheel) for wheel in wheels]}
+        question = {
+            "names": list(names),
+            "wheels": [list(wheel) for wheel in wheels],
+            "loaded": sorted(self._loaded),
+        }
         answer = ask(self._host, "package_request", question)
         new = [image for image in answer["images"] if image["name"] not in self._loaded]
         self.show(new)

@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from IPython.core.error import UsageError
 
 from pyodide_kernel.guest.installer import Installer
 from pyodide_kernel.guest.packages import PackageError
-from pyodide_kernel.guest.requirements import (
+from pyodide_kernel.guest.pip_lines import (
     NAME,
     NO_BUILDS,
-    PipError,
+    PipLineError,
+    parse_pip,
+    pip_words,
     project_of,
-    read_requirements,
-    requirement,
 )
+from pyodide_kernel.guest.requirements import PipError, read_requirements, requirement
 from pyodide_kernel.guest.unavailable import reason_for
 
 _REFUSED: Final = re.compile(r"for '([A-Za-z0-9][A-Za-z0-9._-]*)")
-
-_WITHOUT_EFFECT: Final = (
-    *("--user", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--no-warn-script"),
-    *("--prefer-binary", "--force-reinstall", "--no-warn-script-location", "-v", "--verbose"),
-    *("--break-system-packages", "--root-user-action=ignore", "--only-binary=:all:"),
-)
-"""Options of pip that make no difference here."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="%pip", add_help=False, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", parser_class=_Parser)
-    install = commands.add_parser("install", add_help=False, allow_abbrev=False)
-    install.add_argument("requirements", nargs="*")
-    install.add_argument("-r", "--requirement", action="append", default=[])
-    install.add_argument("-c", "--constraint", action="append", default=[])
-    install.add_argument("-q", "--quiet", action="count", default=0)
-    install.add_argument("-U", "--upgrade", action="store_true")
-    install.add_argument("--pre", action="store_true")
-    install.add_argument("--no-deps", action="store_true")
-    install.add_argument("-i", "--index-url")
-    install.add_argument("--extra-index-url", action="append", default=[])
-    install.add_argument("-e", "--editable", action="append", default=[])
-    uninstall = commands.add_parser("uninstall", add_help=False, allow_abbrev=False)
-    uninstall.add_argument("names", nargs="+")
-    uninstall.add_argument("-y", "--yes", action="store_true")
-    uninstall.add_argument("-q", "--quiet", action="count", default=0)
-    show = commands.add_parser("show", add_help=False, allow_abbrev=False)
-    show.add_argument("names", nargs="+")
-    for name in ("list", "freeze"):
-        commands.add_parser(name, add_help=False, allow_abbrev=False)
-    return parser
 
 
 class Pip:
@@ -81,14 +43,18 @@ class Pip:
     def run(self, line: str) -> None:
         """Run one command line. Raises UsageError, PipError or KeyboardInterrupt."""
         __tracebackhide__ = True
-        self.run_words(shlex.split(line, comments=True))
+        try:
+            self.run_words(pip_words(line))
+        except PipLineError as error:
+            raise UsageError(str(error)) from None
 
     def run_words(self, words: Sequence[str]) -> None:
         """Run the words of a command line. Raises UsageError, PipError or KeyboardInterrupt."""
         __tracebackhide__ = True
-        options = _parser().parse_args([word for word in words if word not in _WITHOUT_EFFECT])
-        if options.command is None:
-            raise UsageError("%pip: install, uninstall, list, show or freeze is missing")
+        try:
+            options = parse_pip(words)
+        except PipLineError as error:
+            raise UsageError(str(error)) from None
         getattr(self, f"_{options.command}")(options)
 
     # install
@@ -130,6 +96,8 @@ class Pip:
             )
         except PackageError as error:
             raise PipError(str(error)) from None
+        except KeyError as error:  # an extra that there is not; its text is quoted otherwise
+            raise PipError(str(error.args[0])) from error
         except (ValueError, OSError, RuntimeError, TypeError) as error:
             raise PipError(self._explain(str(error))) from error
 

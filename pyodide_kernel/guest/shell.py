@@ -366,5 +366,7 @@ class GuestShell(InteractiveShell):
 class ZMQInteractiveShell(GuestShell):
     """GuestShell under the name by which rich, pandas and others recognise a Jupyter kernel."""
 
+    __module__ = "ipykernel.zmqshell"  # plotly looks at this too
+
 
 InteractiveShellABC.register(GuestShell)

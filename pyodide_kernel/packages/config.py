@@ -26,6 +26,9 @@ class PackageConfig:
     package_url: str = ""
     index_url: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    lock: str = ""
+    lite_site: str = ""
     offline: bool = False
     preload: tuple[str, ...] = ()
     cache_dir: Path

@@ -103,8 +103,8 @@ class Desk:
 
     def _answer(self, message: Message, job: Job) -> dict[str, Any]:
         if message.msg_type == "package_request":
-            names, wheels = read_package_request(message.content)
-            return {"status": "ok", "images": self._store().load(names, wheels, job)}
+            names, wheels, loaded = read_package_request(message.content)
+            return {"status": "ok", "images": self._store().load(names, wheels, job, loaded)}
         index, project, file = read_index_request(message.content)
         if file:
             return {"status": "ok", "metadata": self._store().metadata(project, file, job)}
@@ -113,12 +113,17 @@ class Desk:
 
 def read_package_request(
     content: Mapping[str, Any],
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Names of packages, and projects and file names of wheels. Raises PackageError."""
-    names, wheels = content["names"], content["wheels"]
-    if len(names) + len(wheels) > MAX_NAMES:
+) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """Names of packages, projects and file names of wheels, and what is loaded already.
+
+    Raises PackageError.
+    """
+    names, wheels, loaded = content["names"], content["wheels"], content.get("loaded", [])
+    if not isinstance(loaded, list):
+        raise PackageError("what is loaded is not a list")
+    if len(names) + len(wheels) > MAX_NAMES or len(loaded) > MAX_NAMES:
         raise PackageError(f"more than {MAX_NAMES} packages at once")
-    for name in names:
+    for name in (*names, *loaded):
         if not is_project_name(name):
             raise PackageError(f"{str(name)[:80]!r} is no name of a package")
     pairs = []
@@ -128,7 +133,7 @@ def read_package_request(
         if not isinstance(wheel[1], str) or wheel[1].count("-") < 4 or len(wheel[1]) > 400:
             raise PackageError(f"{str(wheel[1])[:80]!r} is no name of a wheel")
         pairs.append((normalized(wheel[0]), wheel[1]))
-    return names, pairs
+    return names, pairs, loaded
 
 
 def read_index_request(content: Mapping[str, Any]) -> tuple[str, str, str]:

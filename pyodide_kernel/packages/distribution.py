@@ -18,6 +18,7 @@ from pyodide_kernel.packages.lockfile import (
     MAX_LOCK_BYTES,
     Lock,
     LockedPackage,
+    normalized,
     parse_lock,
 )
 from pyodide_kernel.packages.origins import redacted
@@ -37,12 +38,16 @@ class Distribution:
     folder: Path | None = None
     url: str = ""
     """Of the folder behind it, if there is no `folder`."""
+    elsewhere: Distribution | None = None
+    """For a lock file of the user's own: where its archives may be if not beside it."""
 
     def local(self, package: LockedPackage) -> Path | None:
-        """The archive, if the distribution is a folder. Raises PackageError if it is damaged."""
+        """The archive, if it lies in a folder. Raises PackageError if it is damaged."""
         if self.folder is None:
             return None
         path = self.folder / package.file_name
+        if self.elsewhere is not None and not path.exists():
+            return self.elsewhere.local(package) if self.elsewhere.lists(package) else None
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -59,8 +64,15 @@ class Distribution:
         return path
 
     def remote(self, package: LockedPackage) -> str:
-        """The URL of the archive."""
+        """The URL of the archive; empty if only an index may have it."""
+        if self.elsewhere is not None:
+            return self.elsewhere.remote(package) if self.elsewhere.lists(package) else ""
         return f"{self.url.rstrip('/')}/{quote(package.file_name)}"
+
+    def lists(self, package: LockedPackage) -> bool:
+        """Whether the lock file names the same archive."""
+        own = self.lock.packages.get(normalized(package.name))
+        return own is not None and own.sha256 == package.sha256
 
 
 def is_url(text: str) -> bool:
@@ -90,12 +102,36 @@ def open_distribution(
     else:
         folder = Path(setting).expanduser().absolute()
         found = Distribution(lock=_read_lock(folder / LOCK_NAME), folder=folder)
-    if found.lock.abi_version != own.abi_version:
-        raise PackageError(
-            f"{found.lock.source} has packages for the ABI {found.lock.abi_version}, but this "
-            f"kernel's Pyodide has {own.abi_version}; take the one of the same Pyodide version"
-        )
+    check_abi(found.lock, own.abi_version)
     return found
+
+
+def check_abi(lock: Lock, wanted: str) -> None:
+    """Raise PackageError if a lock file is for another version of Pyodide."""
+    if lock.abi_version != wanted:
+        raise PackageError(
+            f"{lock.source} has packages for the ABI {lock.abi_version}, but this kernel's Pyodide "
+            f"has {wanted}; take the one of the same Pyodide version"
+        )
+
+
+def with_lock(
+    path: Path, elsewhere: Distribution | None, *, abi: str, urls: bool = False
+) -> Distribution:
+    """What a lock file of the user's own names, beside it or elsewhere.
+
+    `urls`: whether it may name files by URLs, of which the last part counts.
+
+    Raises PackageError if it can't be read, or is for another version of Pyodide.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PackageError(f"the lock file {path} can't be read ({error.strerror})") from error
+    lock = parse_lock(data, source=str(path), urls=urls)
+    check_abi(lock, abi)
+    nowhere = Distribution(lock=Lock(source="", abi_version=abi, packages={}))
+    return Distribution(lock=lock, folder=path.parent, elsewhere=elsewhere or nowhere)
 
 
 def _read_lock(path: Path) -> Lock:

@@ -170,7 +170,7 @@ def read_page(data: bytes, content_type: str, *, url: str, project: str) -> Sequ
             raise ValueError(f"it is {form or 'of no known type'}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PackageError(f"{redacted(url)} is not a page of a package index: {error}") from error
-    found = (_file(entry, url) for entry in entries)
+    found = (read_file(entry, url) for entry in entries)
     return [file for file in found if file is not None]
 
 
@@ -184,8 +184,8 @@ def _json_entries(text: str) -> list[Mapping[str, Any]]:
     return files
 
 
-def _file(entry: Mapping[str, Any], page: str) -> IndexFile | None:
-    """A file, or None if the entry is unusable: others of the same page may be fine."""
+def read_file(entry: Mapping[str, Any], page: str = "") -> IndexFile | None:
+    """A file in the form of PEP 691; None if the entry is unusable: its neighbours may be fine."""
     filename, link = entry.get("filename"), entry.get("url")
     if not isinstance(filename, str) or _FILE.fullmatch(filename) is None:
         return None

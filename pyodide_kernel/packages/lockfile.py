@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from pyodide_kernel.errors import PackageError
 
@@ -56,6 +57,22 @@ class LockedPackage:
     depends: tuple[str, ...]
     """Normalized names."""
     kind: Kind
+    install_dir: str = "site"
+    unvendored_tests: bool = False
+
+    def entry(self, *, depends: Sequence[str]) -> dict[str, Any]:
+        """What a lock file says of it, with these needs."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "file_name": self.file_name,
+            "sha256": self.sha256,
+            "imports": list(self.imports),
+            "depends": list(depends),
+            "install_dir": self.install_dir,
+            "package_type": self.kind,
+            "unvendored_tests": self.unvendored_tests,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +123,11 @@ class Lock:
             pending.extend((child, package.name, False) for child in reversed(package.depends))
 
 
-def parse_lock(data: bytes, *, source: str) -> Lock:
-    """Read a `pyodide-lock.json`. Raises PackageError that names the source and what is wrong."""
+def parse_lock(data: bytes, *, source: str, urls: bool = False) -> Lock:
+    """Read a `pyodide-lock.json`. Raises PackageError that names the source and what is wrong.
+
+    With `urls` its files may be named by paths and URLs, of which the last part counts.
+    """
     if len(data) > MAX_LOCK_BYTES:
         raise PackageError(f"{source} is larger than {MAX_LOCK_BYTES:,} bytes")
     try:
@@ -122,7 +142,7 @@ def parse_lock(data: bytes, *, source: str) -> Lock:
             abi_version=_text(value["info"], "abi_version"),
             packages={
                 normalized(package.name): package
-                for package in map(_package, value["packages"].values())
+                for package in (_package(entry, urls) for entry in value["packages"].values())
             },
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -130,11 +150,13 @@ def parse_lock(data: bytes, *, source: str) -> Lock:
         raise PackageError(f"{source} is not a {LOCK_NAME}: {reason}") from None
 
 
-def _package(entry: Mapping[str, Any]) -> LockedPackage:
+def _package(entry: Mapping[str, Any], urls: bool) -> LockedPackage:
     name = _text(entry, "name")
     if not is_project_name(name):
         raise ValueError(f"{name[:80]!r} is no name of a package")
     file_name, sha256 = _text(entry, "file_name"), _text(entry, "sha256")
+    if urls:
+        file_name = unquote(urlsplit(file_name).path).rpartition("/")[2]
     if _FILE_NAME.fullmatch(file_name) is None:
         raise ValueError(f"{file_name[:80]!r} of {name} is no plain name of a wheel")
     if not is_sha256(sha256):
@@ -150,6 +172,8 @@ def _package(entry: Mapping[str, Any]) -> LockedPackage:
         imports=_texts(entry, "imports"),
         depends=tuple(map(normalized, _texts(entry, "depends"))),
         kind=_KINDS[kind],
+        install_dir=_text(entry, "install_dir") if "install_dir" in entry else "site",
+        unvendored_tests=entry.get("unvendored_tests") is True,
     )
 
 

@@ -5,20 +5,23 @@ What only downloads need is imported at the first question; the interpreter star
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyodide_kernel.errors import ConfigurationError, PackageError
+from pyodide_kernel.errors import ConfigurationError, PackageError, UnreachableError
 from pyodide_kernel.packages.cache import Cache
 from pyodide_kernel.packages.config import (
     PackageConfig,
     default_distribution,
     default_index,
 )
-from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution
+from pyodide_kernel.packages.constraints import Constraint, read_constraints
+from pyodide_kernel.packages.distribution import Distribution, is_url, open_distribution, with_lock
+from pyodide_kernel.packages.lockfile import LOCK_NAME, parse_lock
 from pyodide_kernel.packages.origins import origin
 from pyodide_kernel.policy import PackageView
 from pyodide_kernel.runtime import Manifest, runtime_dir
@@ -26,6 +29,7 @@ from pyodide_kernel.runtime import Manifest, runtime_dir
 if TYPE_CHECKING:
     from pyodide_kernel.packages.downloads import Downloads
     from pyodide_kernel.packages.indexes import Index
+    from pyodide_kernel.packages.lite_site import Site
     from pyodide_kernel.packages.store import Store
 
 
@@ -47,6 +51,8 @@ class Packages:
         """URLs of the indexes: the setting's, pip's, or micropip's."""
         from pyodide_kernel.packages.pip_settings import indexes_of_pip
 
+        if self.site is not None and not self.site.other_indexes and not self.config.index_url:
+            return ()
         return (
             self.config.index_url
             or tuple(indexes_of_pip(os.environ))
@@ -63,20 +69,81 @@ class Packages:
         """The one client of this kernel."""
         from pyodide_kernel.packages.downloads import Downloads
 
-        setting = self.config.package_url
-        urls = [*self.index_urls, setting if is_url(setting) else self.distribution_url]
+        place = self._place
+        urls = [*self.index_urls, place if is_url(place) else self.distribution_url]
         return Downloads(origins=map(origin, urls), offline=self.config.offline)
 
     @cached_property
     def distribution(self) -> Distribution:
-        """The distribution. Raises PackageError."""
+        """The distribution: what a lock file of the user's own names, if one is set.
+
+        Raises PackageError.
+        """
+        if not self.config.lock:
+            return self.base
+        base: Distribution | None = None
+        with contextlib.suppress(UnreachableError):  # all may be beside the file, or cached
+            base = self.base
+        own = parse_lock(self._runtime_lock.read_bytes(), source="")
+        path = Path(self.config.lock).expanduser().absolute()
+        return with_lock(path, base, abi=own.abi_version)
+
+    @property
+    def _runtime_lock(self) -> Path:
+        return self.runtime / "pyodide" / LOCK_NAME
+
+    @cached_property
+    def site(self) -> Site | None:
+        """The JupyterLite site that is set. Raises PackageError."""
+        if not self.config.lite_site:
+            return None
+        from pyodide_kernel.packages.lite_site import read_site
+
+        return read_site(Path(self.config.lite_site).expanduser().absolute())
+
+    @cached_property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know, each a line. Raises PackageError."""
+        notice = self.site.notice(self.manifest.pyodide) if self.site else ""
+        return (notice,) if notice else ()
+
+    @cached_property
+    def _place(self) -> str:
+        """Folder or URL of the distribution; empty for Pyodide's own. Raises PackageError."""
+        site = self.site
+        if site is None:
+            return self.config.package_url
+        if self.config.package_url:
+            raise PackageError("--lite-site and --package-url both name packages; give one of them")
+        if is_url(site.lock):
+            return site.lock.rpartition("/")[0]
+        own = is_url(site.distribution) and site.pyodide == self.manifest.pyodide
+        return "" if own else site.distribution
+
+    @cached_property
+    def base(self) -> Distribution:
+        """The distribution of --package-url or of the site, or Pyodide's own.
+
+        Raises PackageError.
+        """
+        found = self._open(self._place)
+        if self.site is None or not self.site.lock or is_url(self.site.lock):
+            return found
+        return with_lock(Path(self.site.lock), found, abi=found.lock.abi_version, urls=True)
+
+    def _open(self, place: str) -> Distribution:
         return open_distribution(
-            self.config.package_url,
+            place,
             default_url=self.distribution_url,
-            runtime_lock=self.runtime / "pyodide" / "pyodide-lock.json",
+            runtime_lock=self._runtime_lock,
             cache=self.cache,
             downloads=lambda: self.downloads,
         )
+
+    @cached_property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The versions that are allowed. Raises ConfigurationError."""
+        return read_constraints(self.config.constraints)
 
     @cached_property
     def store(self) -> Store:
@@ -92,7 +159,8 @@ class Packages:
             cache=self.cache,
             downloads=self.downloads,
             distribution=self.distribution,
-            indexes=[*folders, *web],
+            indexes=[*folders, *(self.site.indexes if self.site else ()), *web],
+            constraints=self.constraints,
             bundled=tuple(self.manifest.packages),
             python=self.manifest.python,
         )
@@ -104,7 +172,8 @@ class Packages:
         try:
             return self._look(), ""
         except PackageError as error:
-            if self.config.package_url and not is_url(self.config.package_url):
+            folder = self.config.package_url and not is_url(self.config.package_url)
+            if folder or self.config.lock or self.config.lite_site:
                 raise ConfigurationError(str(error)) from error
             return None, str(error)
 
@@ -144,6 +213,7 @@ class Packages:
                 if name not in bundled
             },
             preload=self.config.preload,
+            constraints=tuple(constraint.text for constraint in self.constraints),
         )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pyodide_kernel.errors import PackageError
 from pyodide_kernel.packages.archive import MAX_METADATA_BYTES, read_metadata, write_image
 from pyodide_kernel.packages.cache import BYTECODE, Cache
+from pyodide_kernel.packages.constraints import Constraint, problem_of
 from pyodide_kernel.packages.distribution import Distribution
 from pyodide_kernel.packages.downloads import MAX_WHEEL_BYTES, Downloads
 from pyodide_kernel.packages.indexes import Index, IndexFile, fits_python, runs_here
@@ -32,6 +33,7 @@ class _Wanted:
     sha256: str
     name: str
     version: str
+    file_name: str
     origin: str
     library: bool
     fetch: Callable[[Job], Path]
@@ -49,6 +51,7 @@ class Store:
         indexes: Sequence[Index],
         bundled: Sequence[str],
         python: str,
+        constraints: Sequence[Constraint] = (),
     ) -> None:
         self._cache = cache
         self._downloads = downloads
@@ -57,6 +60,8 @@ class Store:
         self._order = tuple(indexes)
         self._bundled = frozenset(map(normalized, bundled))
         self._python = python
+        self._constraints = constraints
+        self._asked: dict[str, _Wanted] = {}
 
     @property
     def index_urls(self) -> tuple[str, ...]:
@@ -66,18 +71,35 @@ class Store:
     # Packages of the distribution, and wheels of the indexes
 
     def load(
-        self, names: Sequence[str], wheels: Sequence[tuple[str, str]], job: Job
+        self,
+        names: Sequence[str],
+        wheels: Sequence[tuple[str, str]],
+        job: Job,
+        loaded: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
         """Images of packages by name, with all that they need, and of wheels (project, file).
 
-        Raises PackageError, and Interrupted.
+        What is `loaded` (names) is left out, in whatever version. Raises PackageError, and
+        Interrupted.
         """
-        wanted = [self._locked(package) for package in self._closure(names)]
+        wanted = [self._locked(package) for package in self._closure(names, loaded)]
         wanted += [self._listed(project, file, job) for project, file in wheels]
+        self._asked.update({entry.sha256: entry for entry in wanted})
         missing = [entry for entry in wanted if not (self._cache.images / entry.sha256).is_dir()]
         if missing:
             job.report(_sentence([entry.label for entry in missing]))
         return self._images(wanted, job)
+
+    def file_name(self, sha256: str) -> str:
+        """The name of an archive that was asked for. Raises KeyError."""
+        return self._asked[sha256].file_name
+
+    def archive(self, sha256: str, job: Job) -> Path:
+        """An archive that was asked for: in the cache, or where it lies.
+
+        Raises PackageError, and KeyError.
+        """
+        return self._asked[sha256].fetch(job)
 
     def _images(self, wanted: Sequence[_Wanted], job: Job) -> list[dict[str, Any]]:
         part = replace(job, cancelled=PartOf(job.cancelled))
@@ -91,12 +113,18 @@ class Store:
                 raise failures[0]
             return [task.result() for task in tasks]
 
-    def _closure(self, names: Sequence[str]) -> list[LockedPackage]:
+    def _closure(self, names: Sequence[str], loaded: Sequence[str]) -> list[LockedPackage]:
         if not names:
             return []
         if self._distribution is None:
             raise PackageError("there is no package distribution; see --package-url")
-        return self._distribution.lock.closure(names, without=self._bundled)
+        packages = self._distribution.lock.closure(
+            names, without={*self._bundled, *map(normalized, loaded)}
+        )
+        for package in packages:
+            if problem := problem_of(package, self._constraints):
+                raise PackageError(problem)
+        return packages
 
     def _image(self, wanted: _Wanted, job: Job) -> dict[str, Any]:
         if job.cancelled.is_set():
@@ -121,20 +149,37 @@ class Store:
         assert distribution is not None
 
         def fetch(job: Job) -> Path:
-            local = distribution.local(package)
-            if local is not None:
+            if (local := distribution.local(package)) is not None:
                 return local
-            return self._download(distribution.remote(package), package.sha256, job)
+            if url := distribution.remote(package):
+                return self._download(url, package.sha256, job)
+            return self._of_an_index(package, job)
 
         return _Wanted(
             label=f"{package.name} {package.version}",
             sha256=package.sha256,
             name=normalized(package.name),
             version=package.version,
+            file_name=package.file_name,
             origin="pyodide",
             library=package.kind == "shared_library",
             fetch=fetch,
         )
+
+    def _of_an_index(self, package: LockedPackage, job: Job) -> Path:
+        """The archive of a package that a lock file names and the distribution does not have."""
+        if (kept := self._cache.wheel(package.sha256)) is not None:
+            return kept
+        project = normalized(package.name)
+        index, file = self._find(project, package.file_name, job)
+        if not file.url.startswith("/"):
+            return self._download(self._file_url(index, project, file), package.sha256, job)
+        if file.sha256 != package.sha256:
+            raise PackageError(
+                f"{file.url} has SHA-256 {file.sha256}, but the lock file says {package.sha256}; "
+                "it is not used"
+            )
+        return Path(file.url)
 
     def _listed(self, project: str, filename: str, job: Job) -> _Wanted:
         index, file = self._find(project, filename, job)
@@ -150,6 +195,7 @@ class Store:
             sha256=digest,
             name=normalized(name),
             version=version,
+            file_name=filename,
             origin="pypi",
             library=False,
             fetch=fetch,

@@ -391,9 +391,10 @@ def test_autoawait_can_be_switched_off_and_on(guest: Guest) -> None:
 
 
 def test_libraries_recognise_a_jupyter_kernel(guest: Guest) -> None:
-    # rich and others; pandas; tqdm
+    # rich and others; pandas; plotly; tqdm
     assert guest.run("type(get_ipython()).__name__").result == "'ZMQInteractiveShell'"
     assert guest.run("'zmq' in str(type(get_ipython())).lower()").result == "True"
+    assert guest.run("type(get_ipython()).__module__").result == "'ipykernel.zmqshell'"
     assert guest.run("'IPKernelApp' in get_ipython().config").result == "True"
     assert guest.run("get_ipython().kernel.shell is get_ipython()").result == "True"
 

@@ -140,6 +140,7 @@ def test_the_other_ways_to_install(kernel: RealKernel) -> None:
         ("--index-url http://127.0.0.1:1/simple other", "is not among the configured"),
         ("https://8.8.8.8/x-1-py3-none-any.whl", "packages come from the configured indexes"),
         ("traitlets==1", "is part of the kernel"),
+        ("needs[nothing]", "Unknown extra 'nothing'"),
     ],
 )
 def test_what_can_not_be_installed_is_one_clear_line(
@@ -298,6 +299,33 @@ def test_find_links_is_an_index(tmp_path: Path, server: Server, cache: Path) -> 
     with kernel_of(tmp_path, server, cache, f"--find-links={tmp_path}", "--preload=demo") as k:
         assert k.run("import sys; 'demo' in sys.modules").result == "True"
         assert k.run("%pip install -q own\nimport own; own.v").result == "6"
+
+
+def test_constraints_hold_for_imports_pip_and_micropip(
+    tmp_path: Path, server: Server, empty: Path
+) -> None:
+    links, constraints = tmp_path / "links", tmp_path / "constraints.txt"
+    links.mkdir()
+    for name in ("many", "base"):
+        for version in ("1", "2"):
+            wheel = wheel_bytes(name, version, {f"{name}.py": f"value = {version}"})
+            (links / f"{name}-{version}-py3-none-any.whl").write_bytes(wheel)
+    constraints.write_text("many<2\nbase<2\n")
+    options = f"--find-links={links}", f"--constraints={constraints}"
+    with kernel_of(tmp_path, server, empty, *options) as kernel:
+        denied = kernel.run("import demo")
+        assert denied.ename == "ModuleNotFoundError"
+        assert "base 2, but only base<2 is allowed" in denied.evalue
+        assert "Successfully installed many-1" in kernel.run("%pip install many").text()
+        assert kernel.run("%pip install many==2").ename == "PipError"
+        kernel.run("%pip uninstall -y many")
+        cell = kernel.run(
+            "import micropip\nawait micropip.install('many')\nimport many; many.value"
+        )
+        assert cell.result == "1", cell.evalue
+        # A version that is allowed makes the package that needs it importable.
+        cell = kernel.run("%pip install -q base\nimport demo; demo.value")
+        assert cell.result == "2", cell.evalue
 
 
 def test_pip_goes_on_with_the_index_if_the_distribution_is_gone(

@@ -23,6 +23,7 @@ from wheels import (
 from pyodide_kernel.bridge.messages import Message
 from pyodide_kernel.errors import PackageError
 from pyodide_kernel.packages.cache import Cache
+from pyodide_kernel.packages.constraints import read_constraints
 from pyodide_kernel.packages.desk import MAX_JOBS, Desk, read_index_request, read_package_request
 from pyodide_kernel.packages.distribution import Distribution, open_distribution
 from pyodide_kernel.packages.downloads import Downloads
@@ -394,3 +395,26 @@ def test_a_hostile_question_for_packages_is_refused(names: list[Any], wheels: li
 def test_a_hostile_question_for_an_index_is_refused(index: str, project: str, file: str) -> None:
     with pytest.raises(PackageError):
         read_index_request({"index": index, "project": project, "file": file})
+
+
+def test_what_is_not_allowed_is_not_loaded_and_what_is_loaded_counts_as_there(
+    cache: Cache, downloads: Downloads, tmp_path: Path, job: Job
+) -> None:
+    (tmp_path / "c").write_text("base<2\n")
+    user = wheel_bytes("user", "1", {"user.py": ""})
+    made = make_distribution(tmp_path / "d", user=("1", user, ("base",)), base=("2", DEMO, ()))
+    store = make_store(
+        cache,
+        downloads,
+        distribution=opened(made, cache, downloads),
+        constraints=read_constraints([str(tmp_path / "c")]),
+    )
+    with pytest.raises(PackageError, match="base 2, but only base<2 is allowed"):
+        store.load(["user"], [], job)
+    assert [image["name"] for image in store.load(["user"], [], job, ["Base"])] == ["user"]
+
+
+@pytest.mark.parametrize("loaded", ["x", ["../x"], [1], ["a"] * 1001])
+def test_what_is_said_to_be_loaded_is_read_as_hostile(loaded: Any) -> None:
+    with pytest.raises(PackageError):
+        read_package_request({"names": [], "wheels": [], "loaded": loaded})
