@@ -227,3 +227,21 @@ def test_nothing_of_an_interpreter_is_there_for_the_next(scene: Scene) -> None:
     assert "False, False" in scene.python(
         "import os, sys; os.path.exists('/home/pyodide/left'), hasattr(sys, 'left')"
     )
+
+
+def test_no_function_of_os_ends_the_interpreter(fresh_kernel: RealKernel) -> None:
+    """`os.getuid` once asked Deno, whose refusal was fatal."""
+    fresh_kernel.run("kept = True")
+    for arguments in ("", "0", "'x'", "-1, -1", "'x', 'y'", "1, 2, 3"):
+        code = f"""
+import os, warnings
+warnings.simplefilter("ignore")
+for name in sorted(set(dir(os)) - {{"abort", "_exit"}}):
+    if callable(getattr(os, name)):
+        try:
+            getattr(os, name)({arguments})
+        except (Exception, SystemExit):
+            pass
+"""
+        assert fresh_kernel.run(code).status == "ok"
+    assert fresh_kernel.run("kept").result == "True"
