@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.case import Case
 from benchmarks.cases.completion import COMPLETION
 from benchmarks.cases.compute import COMPUTE
+from benchmarks.cases.csv import CSV
 from benchmarks.cases.displays import BIG_DISPLAY, MANY_DISPLAYS
 from benchmarks.cases.inspection import INSPECTION
 from benchmarks.cases.interrupts import INTERRUPTS
@@ -32,5 +33,6 @@ CASES: Final[tuple[Case, ...]] = (
     MEMORY,
     PACKAGES,
     *MOUNTS,
+    CSV,
     *COMPUTE,
 )

@@ -43,7 +43,7 @@ pandas.DataFrame({"a": [1, 2, 3]})
 
 
 @cache
-def _prepared(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+def prepared(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """Options and variables of a kernel of that kind that has the packages.
 
     Downloads them at the first use. Raises MeasurementError if they can't be had.
@@ -62,7 +62,7 @@ def _prepared(name: str) -> tuple[tuple[str, ...], dict[str, str]]:
 
 
 def _measure(subject: Subject, quick: bool) -> Samples:
-    options, env = _prepared(subject.name)
+    options, env = prepared(subject.name)
     _fill_caches(subject, options, env)
     since = time.perf_counter()
     with subject.start(*options, env=env) as kernel:
