@@ -11,6 +11,7 @@ from benchmarks.cases.csv import CSV
 from benchmarks.cases.displays import BIG_DISPLAY, MANY_DISPLAYS
 from benchmarks.cases.inspection import INSPECTION
 from benchmarks.cases.interrupts import INTERRUPTS
+from benchmarks.cases.many import MANY_KERNELS
 from benchmarks.cases.memory import MEMORY
 from benchmarks.cases.mounts import MOUNTS
 from benchmarks.cases.packages import PACKAGES
@@ -31,6 +32,7 @@ CASES: Final[tuple[Case, ...]] = (
     MANY_DISPLAYS,
     INTERRUPTS,
     MEMORY,
+    MANY_KERNELS,
     PACKAGES,
     *MOUNTS,
     CSV,

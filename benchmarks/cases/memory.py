@@ -22,14 +22,17 @@ def _measure(subject: Subject, quick: bool) -> Samples:
         kernel.wait_for_ready()
         kernel.execute("1+1")
         time.sleep(IDLE_S)
-        try:
-            used = [_memory(pid) for pid in _tree(kernel.pid)]
-        except OSError as error:
-            raise MeasurementError(f"can't read the memory of processes here: {error}") from error
-    return {
-        "memory after start, PSS": [sum(pss for pss, _ in used)],
-        "memory after start, RSS": [sum(rss for _, rss in used)],
-    }
+        pss, rss = used_bytes(kernel.pid)
+    return {"memory after start, PSS": [pss], "memory after start, RSS": [rss]}
+
+
+def used_bytes(pid: int) -> tuple[float, float]:
+    """PSS and RSS of a process and all below it. Raises MeasurementError."""
+    try:
+        used = [_memory(process) for process in _tree(pid)]
+    except OSError as error:
+        raise MeasurementError(f"can't read the memory of processes here: {error}") from error
+    return sum(pss for pss, _ in used), sum(rss for _, rss in used)
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -10,7 +10,8 @@ from benchmarks.client import Kernel
 from benchmarks.subjects import Subject
 
 
-def _first_reply(kernel: Kernel, since: float) -> float:
+def first_reply(kernel: Kernel, since: float) -> float:
+    """Seconds from `since` to the reply to a first cell."""
     exchange = kernel.submit("execute_request", {"code": "1+1"})
     kernel.wait(exchange, until=lambda exchange: exchange.reply is not None)
     check(kernel.reply(exchange)["status"] == "ok", "the first cell failed")
@@ -20,14 +21,14 @@ def _first_reply(kernel: Kernel, since: float) -> float:
 def _start(subject: Subject, quick: bool) -> Samples:
     since = time.perf_counter()
     with subject.start() as kernel:
-        return {"start to first 1+1": [_first_reply(kernel, since)]}
+        return {"start to first 1+1": [first_reply(kernel, since)]}
 
 
 def _restart(subject: Subject, quick: bool) -> Samples:
     kernel = subject.kernel
     since = time.perf_counter()
     kernel.restart()
-    return {"restart to first 1+1": [_first_reply(kernel, since)]}
+    return {"restart to first 1+1": [first_reply(kernel, since)]}
 
 
 START: Final = Case(
