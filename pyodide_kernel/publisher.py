@@ -175,6 +175,13 @@ class WelcomingThread(IOPubThread):
                 self.socket.setsockopt(_SUBSCRIPTIONS[kind], topic)
         super()._handle_subscription(frames)
 
+    def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        super()._really_send(msg, *args, **kwargs)
+        # Sending may take the one sign that a subscription has come, and the stream would not look.
+        with contextlib.suppress(zmq.ZMQError):  # closed meanwhile
+            while not self.closed and self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+                self._handle_subscription(self.socket.recv_multipart(zmq.NOBLOCK))
+
 
 _SUBSCRIPTIONS: Final = {b"\1": zmq.SUBSCRIBE, b"\0": zmq.UNSUBSCRIBE}
 

@@ -201,3 +201,20 @@ def test_a_client_that_comes_in_the_middle_is_welcomed_first() -> None:
             client.close()
         kernel.outcome(cell)
     assert firsts == ["iopub_welcome"] * 30
+
+
+def test_no_client_is_overheard_beside_the_messages_of_a_cell() -> None:
+    """A subscription that comes while a message is sent gives no other sign of itself."""
+    with kernel_process() as kernel, zmq.Context() as context:
+        url = kernel.client._make_url("iopub")
+        code = "import asyncio\nfor n in range(40):\n    print(n)\n    await asyncio.sleep(0)"
+        for _ in range(60):
+            cell = kernel.execute(code)
+            clients = [context.socket(zmq.SUB) for _ in range(8)]
+            for client in clients:
+                client.setsockopt(zmq.SUBSCRIBE, b"")
+                client.connect(url)
+            kernel.outcome(cell)
+            for client in clients:
+                assert client.poll(TIMEOUT_S * 1000)
+                client.close(linger=0)
