@@ -216,5 +216,5 @@ def test_no_client_is_overheard_beside_the_messages_of_a_cell() -> None:
                 client.connect(url)
             kernel.outcome(cell)
             for client in clients:
-                assert client.poll(TIMEOUT_S * 1000)
+                assert client.poll(int(TIMEOUT_S * 1000))
                 client.close(linger=0)
