@@ -94,7 +94,7 @@ class Cells:
             "execute_request",
             request.for_guest(),
             id=cell.id,
-            metadata={**metadata, CLIENT_HEADER: cell.header},
+            metadata={**metadata, CLIENT_HEADER: cell.guest_header},
             time_limit_s=self._time_limit_s,
         )
         future.add_done_callback(self._prompt.follow)

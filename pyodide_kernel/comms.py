@@ -37,7 +37,7 @@ class Comms:
                 message["header"]["msg_type"],
                 message["content"],
                 id=parent.id,
-                metadata={**message["metadata"], CLIENT_HEADER: parent.header},
+                metadata={**message["metadata"], CLIENT_HEADER: parent.guest_header},
                 buffers=message["buffers"],
             )
         except (PyodideKernelError, ValueError, TypeError) as error:

@@ -57,7 +57,7 @@ class HeadStart:
         manifest = load_manifest()
         self._packages = open_packages(package_config(values, cache), manifest=manifest)
         policy = replace(make_policy(grants, surroundings), packages=self._packages.view)
-        prepared = prepare_early(policy, cache)
+        prepared = self._prepared = prepare_early(policy, cache)
         # The process runs; asyncio, and all that needs it, is imported beside it.
         from pyodide_kernel.bridge.life import BridgeConfig
 
@@ -92,7 +92,8 @@ class HeadStart:
         if self._taken or others:
             log.info("The interpreter that was started early is of no use: %s", others)
             self.close()
-            return deno_bridge(**wanted)
+            self._bridge = deno_bridge(**wanted)
+            return self._bridge
         self._taken = True
         self._log.end(tell=True)
         log.info("The interpreter was started early")
@@ -109,6 +110,8 @@ class HeadStart:
         """End the bridge, whoever has it; may be repeated."""
         self._log.end(tell=False)
         self._bridge.close()
+        # A bridge that is closed before it has begun adopts nothing.
+        self._prepared.discard()
 
 
 def deno_bridge(**made_with: Any) -> Bridge:

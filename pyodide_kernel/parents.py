@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+_SHOWN: Final = ("msg_id", "msg_type", "session", "date", "version")
+
 MAX_PARENTS: Final = 10_000
 """Requests whose late output still finds its cell; a header takes about 1 kB."""
 
@@ -29,6 +31,11 @@ class Parent:
     """Whether its output was cut and the user has been told."""
     overtime: str = ""
     """Why the host interrupted it, as a sentence for the user; empty if it did not."""
+
+    @property
+    def guest_header(self) -> dict[str, Any]:
+        """What code may know of the header: not who sent it."""
+        return {name: self.header[name] for name in _SHOWN if name in self.header}
 
 
 class Parents:

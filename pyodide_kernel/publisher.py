@@ -173,11 +173,15 @@ class WelcomingThread(IOPubThread):
             kind, topic = frame[:1], frame[1:]
             if kind in _SUBSCRIPTIONS:
                 self.socket.setsockopt(_SUBSCRIPTIONS[kind], topic)
-        super()._handle_subscription(frames)
+        super()._handle_subscription([frame for frame in frames if frame])
 
     def _really_send(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        self._take_subscriptions()
         super()._really_send(msg, *args, **kwargs)
         # Sending may take the one sign that a subscription has come, and the stream would not look.
+        self._take_subscriptions()
+
+    def _take_subscriptions(self) -> None:
         with contextlib.suppress(zmq.ZMQError):  # closed meanwhile
             while not self.closed and self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
                 self._handle_subscription(self.socket.recv_multipart(zmq.NOBLOCK))

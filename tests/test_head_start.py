@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -19,8 +20,10 @@ from real_kernel import TIMEOUT_S, real_kernel
 
 from pyodide_kernel import head_start as module
 from pyodide_kernel.bridge.bridge import Bridge, Death
+from pyodide_kernel.bridge.deno import DenoCommand
 from pyodide_kernel.bridge.life import BridgeConfig
 from pyodide_kernel.bridge.messages import Message
+from pyodide_kernel.bridge.preparation import Preparation
 from pyodide_kernel.folders import MEMORY
 from pyodide_kernel.head_start import HeadStart, begin, head_start
 from pyodide_kernel.options import KernelOptions
@@ -29,6 +32,7 @@ from pyodide_kernel.policy import Policy
 from pyodide_kernel.runtime import load_manifest
 from pyodide_kernel.session import KernelSession
 
+COMMAND = DenoCommand(deno=Path("deno"), runtime=Path("runtime"))
 READY = Message(msg_type="ready")
 DEATH = Death(cause="It ended.", requested=False, during_start=True)
 CALLBACKS = ("on_message", "on_ready", "on_death", "on_give_up", "on_overtime")
@@ -60,7 +64,9 @@ def _no_deno(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     made.clear()
     if not request.node.get_closest_marker("deno"):
         monkeypatch.setattr(module, "deno_bridge", Recorder)
-        monkeypatch.setattr(module, "prepare_early", lambda policy, cache: None)
+        monkeypatch.setattr(
+            module, "prepare_early", lambda policy, cache: Preparation(command=COMMAND)
+        )
 
 
 def options(tmp_path: Path, **values: Any) -> KernelOptions:
@@ -281,3 +287,23 @@ def test_a_signal_during_the_imports_leaves_no_process(
     assert importing.wait(TIMEOUT_S) != 0
     _, alive = psutil.wait_procs(children, timeout=TIMEOUT_S)
     assert alive == []
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_process_that_nobody_looks_after_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adopted: bool
+) -> None:
+    discarded: list[bool] = []
+    spawned: Any = SimpleNamespace(adopted=adopted, discard=lambda: discarded.append(True))
+    prepared = Preparation(command=COMMAND, spawned=spawned)
+    monkeypatch.setattr(module, "prepare_early", lambda policy, cache: prepared)
+    with head_start(options(tmp_path)):
+        assert discarded == []
+    assert discarded == ([] if adopted else [True])
+
+
+def test_a_bridge_that_is_made_instead_ends_with_the_block_too(tmp_path: Path) -> None:
+    with head_start(options(tmp_path)) as begun:
+        assert begun is not None
+        bridge_for(begun, cache=Path("/elsewhere"))
+    assert made[1].happened == ["close"]

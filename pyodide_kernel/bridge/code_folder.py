@@ -41,6 +41,7 @@ def settle(folder: Path) -> None:
     """
     import sqlite3  # not needed at a start
 
+    _clean(folder)
     for path in _files(folder):
         with path.open("rb") as file:
             if file.read(len(_SQLITE)) != _SQLITE:

@@ -128,8 +128,8 @@ class Preparation:
         return content | {"snapshot": {"use": "restore", "path": str(self.snapshot.path)}}
 
     def discard(self) -> None:
-        """End its process, if there is one."""
-        if self.spawned is not None:
+        """End its process, if there is one that nobody has adopted."""
+        if self.spawned is not None and not self.spawned.adopted:
             self.spawned.discard()
 
 

@@ -249,8 +249,13 @@ async def connect(spawned: Spawned, on_data: DataCallback) -> DenoProcess:
 
     Its socket is gone when this returns.
     """
+    spawned.adopted = True
     with spawned.socket:
-        process = DenoProcess(spawned)
+        try:
+            process = DenoProcess(spawned)
+        except BaseException:
+            spawned.discard()
+            raise
         try:
             await process.connect(spawned.listener, on_data)
         except BaseException:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from pyodide_kernel.bridge import code_folder
+
+log = logging.getLogger(__name__)
 
 KEPT: Final = 3
 """Snapshots that stay: of this version, and of others that may be in use beside it."""
@@ -128,9 +131,17 @@ class SnapshotStore:
     def add(self, data: bytes | memoryview, code: Path | None = None) -> Snapshot:
         """Keep a snapshot from now on, and remove old ones. Raises OSError.
 
-        `code` is a folder made by `new_code_folder`, which is taken over.
+        `code` is a folder made by `new_code_folder`, which is taken over. If its databases can't be
+        settled, there is no compiled code.
         """
         self._make_folder()
+        if code is not None:
+            try:
+                code_folder.settle(code)
+            except OSError as error:
+                log.warning("No compiled code is kept, so that starts take longer: %s", error)
+                code_folder.remove(code)
+                code = None
         sha256 = hashlib.sha256(data).hexdigest()
         snapshot = Snapshot(
             path=self.folder / f"{sha256}.memory",
@@ -142,7 +153,6 @@ class SnapshotStore:
         if code is not None and snapshot.code is not None:
             if snapshot.code.exists():
                 code_folder.remove(snapshot.code)
-            code_folder.settle(code)
             code.rename(snapshot.code)
             code_folder.protect(snapshot.code)
         record = {

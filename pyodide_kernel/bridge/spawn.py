@@ -24,7 +24,7 @@ from pyodide_kernel.limits import resource_limits
 _CONFINE: Final = Path(__file__).with_name("confine.py")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Spawned:
     """A process that is to connect to a socket."""
 
@@ -37,8 +37,12 @@ class Spawned:
     socket: contextlib.ExitStack
     """Closes the listener, and removes the folder of its socket."""
 
+    adopted: bool = False
+    """Whether somebody else looks after it from now on."""
+
     def discard(self) -> None:
         """End it, and leave nothing of it."""
+        self.adopted = True
         self.process.kill()
         self.process.communicate()
         self.report.close()
@@ -83,38 +87,35 @@ def _listen(resources: contextlib.ExitStack) -> tuple[socket.socket, Path]:
 
 
 def _start(config: DenoCommand, socket_path: Path) -> tuple[subprocess.Popen[bytes], BinaryIO]:
-    reading_end, report_end = os.pipe()
-    report = os.fdopen(reading_end, "rb")
     code = (config.code,) if config.code else ()
-    confined = confinement(
-        deno=config.deno,
-        read=(config.main.parent, *config.read, *code),
-        write=(socket_path, *(code if config.makes_code else ())),
-        parent_pid=os.getpid(),
-        report_fd=report_end,
-        mounts=[(mount.host, mount.writable) for mount in config.policy.mounts],
-        limits=resource_limits(config.policy.limits, cpus=os.cpu_count() or 1),
-        nice=config.nice,
-        needs_landlock=bool(config.policy.needs_landlock or code),
-    )
-    launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
     try:
-        process = subprocess.Popen(
-            [*launcher, *command(config, socket_path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=dict(environment(config.code)),
-            start_new_session=True,
-            pass_fds=(report_end,),
-        )
+        with contextlib.ExitStack() as resources:
+            reading_end, report_end = os.pipe()
+            report = resources.enter_context(os.fdopen(reading_end, "rb"))
+            with os.fdopen(report_end, "wb"):
+                confined = confinement(
+                    deno=config.deno,
+                    read=(config.main.parent, *config.read, *code),
+                    write=(socket_path, *(code if config.makes_code else ())),
+                    parent_pid=os.getpid(),
+                    report_fd=report_end,
+                    mounts=[(mount.host, mount.writable) for mount in config.policy.mounts],
+                    limits=resource_limits(config.policy.limits, cpus=os.cpu_count() or 1),
+                    nice=config.nice,
+                    needs_landlock=bool(config.policy.needs_landlock or code),
+                )
+                launcher = [sys.executable, "-I", "-S", str(_CONFINE), json.dumps(confined)]
+                process = subprocess.Popen(
+                    [*launcher, *command(config, socket_path)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    env=dict(environment(config.code)),
+                    start_new_session=True,
+                    pass_fds=(report_end,),
+                )
+            resources.pop_all()
+            return process, report
     except OSError as error:
-        report.close()
         raise WorkerStartError(f"the sandbox did not start: {error}") from error
-    except BaseException:
-        report.close()
-        raise
-    finally:
-        os.close(report_end)
-    return process, report

@@ -204,8 +204,8 @@ def _parameters(scope: _Scope, call: Call) -> list[str]:
     """Names of the arguments that can still be given by name. Raises CannotTellError."""
     function = scope.value(call.function)
     try:
-        parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        parameters = _inspected(function).parameters.values()
+    except Exception:  # the user's own code may be asked, and fail
         raise CannotTellError from None
     return [
         parameter.name
@@ -228,7 +228,12 @@ def _found(
     deadline = time.monotonic() + SIGNATURES_S
 
     def signature(name: str) -> str:
-        return _signature(get(name)) if time.monotonic() < deadline else ""
+        if time.monotonic() >= deadline:
+            return ""
+        try:
+            return _signature(get(name))
+        except Exception:  # the user's own attribute access failed
+            return ""
 
     def found(name: str, kind: str) -> Found:
         # IPython asks twice, the second time maybe after the deadline.
@@ -258,16 +263,25 @@ def _kind(value: object) -> str:
     return "instance"
 
 
+def _inspected(function: object) -> inspect.Signature:
+    """Its signature; raises whatever comes. Annotations are not evaluated."""
+    as_text: dict[str, Any] = {}
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        as_text["annotation_format"] = annotationlib.Format.STRING
+    return inspect.signature(function, **as_text)  # type: ignore[arg-type]  # or it raises
+
+
 _DOCUMENTED: Final = re.compile(r"\w+(\(.*)")
 
 
 def _signature(function: object) -> str:
     """Parameters in parentheses; nothing if they are not known."""
     try:
-        return str(inspect.signature(function))  # type: ignore[arg-type]  # or it raises TypeError
-    except (TypeError, ValueError):
-        pass
-    document = getattr(function, "__doc__", None)
+        return str(_inspected(function))
+    except Exception:  # it has none, or the user's own code is asked and fails
+        document = inspect.getattr_static(function, "__doc__", None)
     first, _, _ = document.partition("\n") if isinstance(document, str) else ("", "", "")
     documented = _DOCUMENTED.match(first)
     return documented[1] if documented else ""
@@ -321,5 +335,10 @@ def _imported(imported: Imported) -> object:
         raise CannotTellError
     if not imported.attribute:
         return module
-    submodule = sys.modules.get(f"{imported.module}.{imported.attribute}")
-    return submodule or _attribute(module, imported.attribute)
+    try:
+        return _attribute(module, imported.attribute)
+    except CannotTellError:
+        submodule = sys.modules.get(f"{imported.module}.{imported.attribute}")
+        if submodule is None:
+            raise
+        return submodule

@@ -72,8 +72,10 @@ class Programs:
         """Run one; the two streams are the cell's."""
         captured = Capture(), Capture()
         out, err = (stdout, stderr) if call.direct else captured
-        with _process(call, out, err):
-            code = run_user_code(lambda: self._main(call))
+        with _process(call, out, err) as problem:
+            if problem:
+                _say(f"{call.name}: {problem}")
+            code = 1 if problem else run_user_code(lambda: self._main(call))
             for stream in (out, err):
                 stream.flush()
         return Ended(
@@ -267,23 +269,30 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _process(call: Call, stdout: TextIO, stderr: TextIO) -> Iterator[None]:
-    """Lend the interpreter to a program, and put back what it may have changed."""
+def _process(call: Call, stdout: TextIO, stderr: TextIO) -> Iterator[str]:
+    """Lend the interpreter to a program, and put back what it may have changed.
+
+    Gives the reason why the program can't run, if there is one.
+    """
     names = ("argv", "path", "stdin", "stdout", "stderr")
     former = {name: getattr(sys, name) for name in names}
     main = sys.modules["__main__"]
     modules = set(sys.modules)
     folder, environment, ask = _folder(), dict(os.environ), builtins.input
-    sys.path = [*former["path"]] or [""]
-    sys.stdin = io.TextIOWrapper(io.BytesIO(call.stdin), "utf-8", "surrogateescape")
-    sys.stdout, sys.stderr = stdout, stderr
-    if call.stdin:
-        builtins.input = _read_line
-    forced = _FORCES_COLOURS if isinstance(stdout, Capture) else ()
-    _set_environment({name: value for name, value in call.env.items() if name not in forced})
-    os.chdir(call.cwd)
     try:
-        yield
+        sys.path = [*former["path"]] or [""]
+        sys.stdin = io.TextIOWrapper(io.BytesIO(call.stdin), "utf-8", "surrogateescape")
+        sys.stdout, sys.stderr = stdout, stderr
+        if call.stdin:
+            builtins.input = _read_line
+        forced = _FORCES_COLOURS if isinstance(stdout, Capture) else ()
+        try:
+            _set_environment({name: v for name, v in call.env.items() if name not in forced})
+            os.chdir(call.cwd)
+        except (OSError, ValueError) as error:
+            yield f"can't run in {call.cwd}: {error}"
+        else:
+            yield ""
     finally:
         os.chdir(folder if Path(folder).is_dir() else "/")
         _set_environment(environment)

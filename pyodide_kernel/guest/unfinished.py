@@ -38,7 +38,10 @@ _BEFORE_LAST: Final = _OPERATORS | frozenset(
 )
 """A name that ends a statement is read behind one of these."""
 
-_BIND_INSIDE: Final = frozenset({"def", "class", "lambda", "for"})
+_BIND_INSIDE: Final = frozenset({"def", "class", "lambda", "for", "case"})
+_COMPOUND: Final = frozenset(
+    "if elif else for while try except finally with match case".split()  # noqa: SIM905  # words
+)
 _STATEMENTS: Final = frozenset({"import", "from", "def", "class", "global", "nonlocal", "del"})
 """Statements in which names are written that are no expressions."""
 
@@ -98,7 +101,7 @@ def read(code: str) -> Unfinished | None:
     prefix = ""
     if tokens and tokens[-1].type == tokenize.NAME and code.endswith(tokens[-1].string):
         prefix = tokens.pop().string
-    line = _logical_line(tokens)
+    line = _last_statement(_logical_line(tokens))
     if line and (line[0].string in _STATEMENTS or line[-1].string == "as"):
         return None
     value = None
@@ -143,14 +146,20 @@ def _tokens(code: str) -> list[TokenInfo] | None:
             if token.type == tokenize.NEWLINE or token.type not in _LAYOUT:
                 tokens.append(token)
     except (tokenize.TokenError, SyntaxError) as error:
-        if _UNTERMINATED.search(str(error)):
-            raise _InTextError from None
+        if found := _UNTERMINATED.search(str(error)):
+            if found[1] or _line_of(error) == last_line:
+                raise _InTextError from None
+            return None  # a shell's line, say, with an apostrophe in it
         if "EOF in multi-line statement" not in str(error):
             return None
     # The tokenizer ends the last line, whether it is ended or not.
     while tokens and tokens[-1].type == tokenize.NEWLINE and not tokens[-1].string:
         tokens.pop()
     return tokens
+
+
+def _line_of(error: tokenize.TokenError | SyntaxError) -> int:
+    return (error.lineno or 0) if isinstance(error, SyntaxError) else int(error.args[1][0])
 
 
 def _logical_line(tokens: Sequence[TokenInfo]) -> Sequence[TokenInfo]:
@@ -165,6 +174,23 @@ def _logical_line(tokens: Sequence[TokenInfo]) -> Sequence[TokenInfo]:
         elif token.type == tokenize.NEWLINE or (token.string == ";" and not depth):
             return tokens[index + 1 :]
     return tokens
+
+
+def _last_statement(line: Sequence[TokenInfo]) -> Sequence[TokenInfo]:
+    """A logical line without the head of the compound statement that it follows, or `async`."""
+    if line and line[0].string == "async":
+        line = line[1:]
+    if not line or line[0].string not in _COMPOUND:
+        return line
+    depth = 0
+    for index, token in enumerate(line):
+        if token.string in _CLOSING.values():
+            depth += 1
+        elif token.string in _CLOSING:
+            depth -= 1
+        elif token.string == ":" and not depth and line[0].string not in {"def", "class"}:
+            return line[index + 1 :]
+    return line
 
 
 def _is_relative(tokens: Sequence[TokenInfo]) -> bool:
@@ -230,7 +256,7 @@ def _parse(tokens: Sequence[TokenInfo]) -> ast.expr | None:
 
 def _call(tokens: Sequence[TokenInfo]) -> tuple[Call | None, bool]:
     """The call that is being written, and whether that can't be told."""
-    depth, commas = 0, 0
+    depth, commas, unclear = 0, 0, False
     keywords: set[str] = set()
     for index in range(len(tokens) - 1, -1, -1):
         token = tokens[index]
@@ -245,6 +271,8 @@ def _call(tokens: Sequence[TokenInfo]) -> tuple[Call | None, bool]:
         elif token.string == "(":
             if not index or not _may_be_called(tokens[index - 1]):
                 return None, False
+            if unclear:
+                return None, True
             function = _primary(tokens[:index])
             if function is None:
                 return None, True
@@ -262,7 +290,7 @@ def _call(tokens: Sequence[TokenInfo]) -> tuple[Call | None, bool]:
         elif token.string == "=" and index:
             keywords.add(tokens[index - 1].string)
         elif token.string in {":", "*", "**"}:  # a lambda, or arguments from a container
-            return None, True
+            unclear = True
     return None, False
 
 
@@ -340,7 +368,11 @@ def _only_uses(line: Sequence[TokenInfo], index: int) -> bool:
     while end < len(line) and line[end].string == ".":
         end += 2
     after = line[end].string if end < len(line) else ""
-    if after in {"(", "["}:
+    if line[0].string == "case":
+        return False
+    if after == "[":
+        return not _is_assigned(line, end)
+    if after == "(":
         return True
     if end > index + 1:
         return not after.endswith("=") or after in _COMPARISONS
@@ -349,6 +381,18 @@ def _only_uses(line: Sequence[TokenInfo], index: int) -> bool:
     if after in {",", ")"}:
         return _is_argument(line, index)
     return after in _OPERATORS if after else before in _BEFORE_LAST
+
+
+def _is_assigned(line: Sequence[TokenInfo], opening: int) -> bool:
+    """Whether what stands in front of a bracket is assigned to."""
+    depth = 0
+    for position in range(opening, len(line)):
+        string = line[position].string
+        depth += (string in _CLOSING.values()) - (string in _CLOSING)
+        if not depth:
+            after = line[position + 1].string if position + 1 < len(line) else ""
+            return after.endswith("=") and after not in _COMPARISONS
+    return False
 
 
 def _is_argument(line: Sequence[TokenInfo], index: int) -> bool:

@@ -80,7 +80,8 @@ class _Transformer(TransformerManager):
         changed, after = super().do_one_token_transform(lines)
         missing = len(lines) - len(after)
         if missing > 0:
-            first = next(i for i, line in enumerate(after) if line != lines[i])
+            changed_lines = (i for i, line in enumerate(after) if line != lines[i])
+            first = next(changed_lines, len(after) - 1)
             after = [*after[: first + 1], *["\n"] * missing, *after[first + 1 :]]
         return changed, after
 

@@ -197,3 +197,16 @@ def test_who_waits_makes_one_when_the_other_has(store: SnapshotStore) -> None:
                 waiting.result(0.2)
         assert ours
         assert waiting.result(30)
+
+
+def test_a_snapshot_is_kept_without_compiled_code_that_can_not_be_settled(
+    store: SnapshotStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.add(DATA)
+    code = store.new_code_folder()
+    (code / "cache").write_bytes(b"SQLite format 3\0" + b"\xff" * 1000)
+    added = store.add(DATA, code)
+    assert (added.code, store.find().code) == (None, None)
+    assert not code.exists()
+    (line,) = caplog.messages
+    assert "No compiled code is kept" in line

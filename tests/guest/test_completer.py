@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +82,7 @@ LOOKED_UP = [
         "for i in range(3):\n    numbers.ap",
     ),
     *(
-        "numbers[0] = 1\nnumbers.ap",
+        "numbers[0] == 1\nnumbers.ap",
         "greet(text, number); text.up",
         "a = text\ntext.up",
         "if text == 'a' and text:\n    text.up",
@@ -107,6 +108,8 @@ LOOKED_UP = [
         "lam",
         "T",
     ),
+    *("try:\n    pass\nexcept: pa", "if number: retur"),
+    "from unittest import main\nmain.par",
     *("x = lam", "return_value = Tr", "__nam", "raise Val", "assert num", "with pa", "cl", "_hid"),
 ]
 
@@ -134,6 +137,12 @@ LEFT_TO_JEDI = [
     ),
     *(
         "f'{text.up",
+        "numbers[0] = 1\nnumbers[0].bit",
+        "match point:\n    case Point(text, n): text.re",
+        "!echo don't\nos.pa",
+        "try: from os import pa",
+        "if number: import os.pa",
+        "async def f(a, te",
         "text, other = 1, 2\ntext.re",
         "greet(*numbers, pun",
         "import os as",
@@ -237,3 +246,20 @@ def test_big_namespaces_take_bounded_time_for_signatures(
     found = found_by(completer, "point.")
     assert {one.text: one.type for one in found}["move"] == "function"
     assert {one.signature for one in found if one.type == "function"} == {"(?)"}
+
+
+def test_what_fails_in_the_code_of_the_user_costs_its_signature_only(
+    completer: Any, guest: Guest
+) -> None:
+    absent = "def absent(a: nowhere.Type): pass" if sys.version_info >= (3, 14) else ""
+    guest.run(
+        "class Bad:\n"
+        "    def __repr__(self): raise RuntimeError('no text')\n"
+        "def failing(a=Bad()): pass\n"
+        f"{absent}"
+    )
+    assert types(found_by(completer, "failin")) == {"failing": "function"}
+    assert types(found_by(completer, "failing(a"))["a="] == "param"
+    if absent:
+        (found,) = found_by(completer, "absen")
+        assert found.signature == "(a: nowhere.Type)"
