@@ -97,6 +97,7 @@ RULES: dict[str, Rule] = {
     ),
     "guest/*.py": Rule(
         allowed=(
+            "annotationlib",  # of the standard library of Python 3.14, which the guest is
             *(MESSAGES, f"{OURS}.guest", f"{OURS}.guest.*"),
             *("IPython", "IPython.*", "traitlets", "traitlets.*", "comm", "comm.*"),
             *("micropip", "micropip.*"),

@@ -136,7 +136,6 @@ LEFT_TO_JEDI = [
         "from os import pa",
     ),
     *(
-        "f'{text.up",
         "numbers[0] = 1\nnumbers[0].bit",
         "match point:\n    case Point(text, n): text.re",
         "!echo don't\nos.pa",
@@ -218,7 +217,7 @@ def test_text_holds_no_names(completer: Any, code: str) -> None:
 def test_order_is_that_of_jedi(completer: Any) -> None:
     names = [found.text for found in found_by(completer, "point._")]
     assert names == sorted(names, key=lambda name: (name.startswith("__"), name.lower()))
-    assert [found.text for found in found_by(completer, "math.s")] == ["sin", "sinh", "sqrt"]
+    assert [found.text for found in found_by(completer, "math.s")][:3] == ["sin", "sinh", "sqrt"]
 
 
 def test_functions_have_signatures(completer: Any) -> None:
