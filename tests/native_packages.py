@@ -15,7 +15,7 @@ from distribution import LOCK, NoDistributionError
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
-from real_kernel import RealKernel, kernel_environment
+from real_kernel import RealKernel, kernel_environment, running_kernel
 
 PINNED = ("numpy", "pandas", "matplotlib", "pillow", "sympy", "seaborn", "scikit-learn")
 """What is compared has the version of the distribution."""
@@ -75,15 +75,5 @@ def native_kernel(packages: Path) -> Iterator[RealKernel]:
             "IPYTHONDIR": str(folder / "ipython"),
             "MPLCONFIGDIR": str(folder / "matplotlib"),
         }
-        manager.start_kernel(env=environ, cwd=str(folder))
-        client = manager.client()
-        client.start_channels()
-        try:
-            kernel = RealKernel(manager, client)
-            kernel.wait_until_ready()
+        with running_kernel(manager, env=environ, cwd=folder) as kernel:
             yield kernel
-        finally:
-            client.stop_channels()
-            if manager.has_kernel:
-                manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()

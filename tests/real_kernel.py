@@ -222,7 +222,17 @@ def real_kernel(
     spec = kernel_spec(*options)
     spec.argv = [*launcher, *spec.argv]
     manager._kernel_spec = spec
-    manager.start_kernel(env=kernel_environment(folder) | (env or {}), cwd=str(cwd or folder))
+    environ = kernel_environment(folder) | (env or {})
+    with running_kernel(manager, env=environ, cwd=cwd or folder) as kernel:
+        yield kernel
+
+
+@contextlib.contextmanager
+def running_kernel(
+    manager: KernelManager, *, env: dict[str, str], cwd: Path
+) -> Iterator[RealKernel]:
+    """The kernel of a manager, of whatever kind, started and heard of; ended at exit."""
+    manager.start_kernel(env=env, cwd=str(cwd))
     client = manager.client()
     client.start_channels()
     try:

@@ -64,12 +64,18 @@ def deno_bridge(
 
     Raises DenoNotFoundError or RuntimeDamagedError if it could not start.
     """
-    command = installed_command(policy)
+    if prepared is None:
+        command = installed_command(policy)
+    else:
+        command = replace(prepared.command, snapshot=None, code=None)
     plans: Plans
     if cache is None:
         plans = SamePlan(Plan(launch=partial(launch, command), boot=boot_content(command)))
     else:
-        store, make = snapshot_store(command, cache), snapshot_maker(command, nice=MAKER_NICE)
+        # Its key is a digest of all sources, which are not to be read twice in a start.
+        store = prepared.store if prepared is not None else None
+        store = store or snapshot_store(command, cache)
+        make = snapshot_maker(command, nice=MAKER_NICE)
         has_landlock = not landlock_problem()
         plans = SnapshotPlans(command, store, make, has_landlock=has_landlock, first=prepared)
     return Bridge(

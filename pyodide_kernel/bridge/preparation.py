@@ -117,6 +117,9 @@ class Preparation:
     problem: str = ""
     """Why there is none."""
 
+    store: SnapshotStore | None = None
+    """Where it was looked for."""
+
     spawned: Spawned | None = None
     """Its process, if that runs already."""
 
@@ -138,11 +141,10 @@ def prepare(command: DenoCommand, store: SnapshotStore, *, has_landlock: bool) -
     try:
         snapshot = store.find()
     except NoSnapshotError as error:
-        return Preparation(command=command, problem=str(error))
+        return Preparation(command=command, problem=str(error), store=store)
     code = snapshot.code if has_landlock else None
-    return Preparation(
-        command=replace(command, snapshot=snapshot.path, code=code), snapshot=snapshot
-    )
+    restoring = replace(command, snapshot=snapshot.path, code=code)
+    return Preparation(command=restoring, snapshot=snapshot, store=store)
 
 
 def installed_command(policy: Policy) -> DenoCommand:

@@ -28,7 +28,6 @@ _CONFINE: Final = Path(__file__).with_name("confine.py")
 class Spawned:
     """A process that is to connect to a socket."""
 
-    command: DenoCommand
     process: subprocess.Popen[bytes]
     report: BinaryIO
     """What the launcher says of the layers that are active, when it is done."""
@@ -59,7 +58,6 @@ def spawn(config: DenoCommand) -> Spawned:
         listener, path = _listen(resources)
         process, report = _start(config, path)
         return Spawned(
-            command=config,
             process=process,
             report=report,
             listener=listener,

@@ -16,7 +16,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from pyodide_kernel.errors import PackageError, UnreachableError
-from pyodide_kernel.guest.pip_lines import NO_BUILDS, is_wheel_path, needs_build
+from pyodide_kernel.guest.pip_lines import NO_BUILDS, is_wheel_path, needs_build, other_files
 from pyodide_kernel.guest.unavailable import reason_for
 from pyodide_kernel.packages.constraints import Constraint, problem_of
 from pyodide_kernel.packages.lockfile import Lock, normalized
@@ -199,17 +199,8 @@ def _constraints(texts: Sequence[str]) -> dict[str, SpecifierSet]:
 def _no_wheel(name: str, page: Mapping[str, Any]) -> str:
     if reason := reason_for(name.replace("-", "_")):
         return reason
-    others = page["others"]
-    has = [
-        f"{others[kind]} {text}"
-        for kind, text in (
-            ("wheels", "wheels for other platforms"),
-            ("sdists", "source archives"),
-            ("python", "wheels for other versions of Python"),
-        )
-        if others.get(kind)
-    ]
-    listed = f"the index has {' and '.join(has)}, and " if has else ""
+    has = other_files(page["others"])
+    listed = f"the index has {has}, and " if has else ""
     return (
         f"{name} has no wheel that runs in WebAssembly: {listed}{NO_BUILDS}; a pure-Python "
         "package, or an older version, may do"

@@ -16,6 +16,7 @@ from pyodide_kernel.guest.pip_lines import (
     NAME,
     NO_BUILDS,
     PipLineError,
+    other_files,
     parse_pip,
     pip_words,
     project_of,
@@ -222,19 +223,9 @@ def _versions(page: Mapping[str, Any]) -> str:
 
 
 def _no_wheel(name: str, page: Mapping[str, Any]) -> str:
-    others = page["others"]
-    what = [
-        f"{others[kind]} {text}"
-        for kind, text in (
-            ("wheels", "wheels for other platforms"),
-            ("sdists", "source archives"),
-            ("python", "wheels for other versions of Python"),
-        )
-        if others.get(kind)
-    ]
     reason = reason_for(name.replace("-", "_"))
     hint = f" {reason}." if reason else " A pure-Python package, or an older version, may do."
     return (
-        f"{name} has no wheel that runs in WebAssembly: the index has {' and '.join(what)}, and "
-        f"{NO_BUILDS}.{hint}"
+        f"{name} has no wheel that runs in WebAssembly: the index has "
+        f"{other_files(page['others'])}, and {NO_BUILDS}.{hint}"
     )

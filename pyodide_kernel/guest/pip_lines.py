@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 NAME: Final = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -78,6 +78,19 @@ def parse_pip(words: Sequence[str]) -> Any:
     if options.command is None:
         raise PipLineError("%pip: install, uninstall, list, show or freeze is missing")
     return options
+
+
+def other_files(others: Mapping[str, int]) -> str:
+    """What an index has of a project beside wheels that run here, such as `2 source archives`."""
+    return " and ".join(
+        f"{others[kind]} {text}"
+        for kind, text in (
+            ("wheels", "wheels for other platforms"),
+            ("sdists", "source archives"),
+            ("python", "wheels for other versions of Python"),
+        )
+        if others.get(kind)
+    )
 
 
 def needs_build(requirement: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distribution import NoDistributionError, real_distribution
 from http_libraries import NoLibrariesError, http_libraries
 from mounted import World, mounted_world
 from real_kernel import RealKernel, real_kernel
@@ -79,3 +80,11 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKernel]:
     with real_kernel(tmp_path_factory.mktemp("offline"), "--no-cwd") as kernel:
         kernel.run("from pyodide.http import pyfetch, open_url\nimport js, urllib.request")
         yield kernel
+
+
+@pytest.fixture(scope="module")
+def distribution() -> Path:
+    try:
+        return real_distribution()
+    except NoDistributionError as error:
+        pytest.skip(f"no package distribution can be downloaded: {error}")

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from distribution import NoDistributionError, real_distribution
 from real_kernel import Cell, RealKernel, cache_with_snapshot, real_kernel
 from wheels import lock_bytes, lock_entry, wheel_bytes
 
@@ -18,14 +17,6 @@ pytestmark = [pytest.mark.deno, pytest.mark.slow, pytest.mark.timeout(600)]
 NOT_COMPILING = "--PyodideKernel.compile_packages=False"
 CELL_S = 300.0
 """For the first import of large packages on a loaded machine."""
-
-
-@pytest.fixture(scope="module")
-def distribution() -> Path:
-    try:
-        return real_distribution()
-    except NoDistributionError as error:
-        pytest.skip(f"no package distribution can be downloaded: {error}")
 
 
 @pytest.fixture(scope="module")

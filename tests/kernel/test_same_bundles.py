@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distribution import NoDistributionError, real_distribution
+from distribution import NoDistributionError
 from native_packages import FROM_INDEX, native_kernel, native_packages, version_of
 from real_kernel import Cell, RealKernel, cache_with_snapshot, real_kernel
 
@@ -84,14 +84,6 @@ print(json.dumps([one.size, other.size, float(difference.mean()), float(differen
 
 _CHANGING = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Addresses and random names."""
-
-
-@pytest.fixture(scope="module")
-def distribution() -> Path:
-    try:
-        return real_distribution()
-    except NoDistributionError as error:
-        pytest.skip(f"no package distribution can be downloaded: {error}")
 
 
 @pytest.fixture(scope="module")
